@@ -1,0 +1,93 @@
+"""Quantitative systems pharmacology: models, cohorts of virtual patients, and the first-in-human dose.
+
+The names below are looked up on first use (PEP 562), so that `import qspx` costs milliseconds and the command line
+answers before jax is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "_precision": ("enable_x64",),
+    "binding": ("Binding", "BindingArm", "Site"),
+    "cohort": ("Cohort", "sample_cohort"),
+    "cohort_result": ("CohortResult",),
+    "cohort_run": ("simulate_cohort",),
+    "distributions": (
+        "Empirical",
+        "Joint",
+        "LogNormal",
+        "LogUniform",
+        "LogitNormal",
+        "Normal",
+        "TruncatedNormal",
+        "Uniform",
+    ),
+    "dosing": ("Dose", "Regimen"),
+    "fih": ("DoseRationale", "compare_doses"),
+    "loading": ("load_model",),
+    "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
+    "network": ("MassAction", "Network", "Reaction"),
+    "protocol": ("Arm", "Protocol"),
+    "report": ("write_report",),
+    "simulation": ("simulate",),
+    "summaries": ("AUC", "Average", "Last", "Max", "Min", "Tmax"),
+}
+_MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
+
+if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds the two lists equal
+    from qspx._precision import enable_x64 as enable_x64
+    from qspx.binding import Binding as Binding
+    from qspx.binding import BindingArm as BindingArm
+    from qspx.binding import Site as Site
+    from qspx.cohort import Cohort as Cohort
+    from qspx.cohort import sample_cohort as sample_cohort
+    from qspx.cohort_result import CohortResult as CohortResult
+    from qspx.cohort_run import simulate_cohort as simulate_cohort
+    from qspx.distributions import Empirical as Empirical
+    from qspx.distributions import Joint as Joint
+    from qspx.distributions import LogitNormal as LogitNormal
+    from qspx.distributions import LogNormal as LogNormal
+    from qspx.distributions import LogUniform as LogUniform
+    from qspx.distributions import Normal as Normal
+    from qspx.distributions import TruncatedNormal as TruncatedNormal
+    from qspx.distributions import Uniform as Uniform
+    from qspx.dosing import Dose as Dose
+    from qspx.dosing import Regimen as Regimen
+    from qspx.fih import DoseRationale as DoseRationale
+    from qspx.fih import compare_doses as compare_doses
+    from qspx.loading import load_model as load_model
+    from qspx.model import AbstractModel as AbstractModel
+    from qspx.model import Observable as Observable
+    from qspx.model import Parameter as Parameter
+    from qspx.model import Published as Published
+    from qspx.model import Species as Species
+    from qspx.network import MassAction as MassAction
+    from qspx.network import Network as Network
+    from qspx.network import Reaction as Reaction
+    from qspx.protocol import Arm as Arm
+    from qspx.protocol import Protocol as Protocol
+    from qspx.report import write_report as write_report
+    from qspx.simulation import simulate as simulate
+    from qspx.summaries import AUC as AUC
+    from qspx.summaries import Average as Average
+    from qspx.summaries import Last as Last
+    from qspx.summaries import Max as Max
+    from qspx.summaries import Min as Min
+    from qspx.summaries import Tmax as Tmax
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module `qspx` has no attribute `{name}`")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

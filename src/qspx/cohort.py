@@ -1,0 +1,169 @@
+"""Cohorts: who is simulated. A cohort is a matrix of parameters with a status per subject."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspx._errors import ModelError, SolveError, closest
+from qspx._status import Ledger, Status
+from qspx.distributions import Joint
+from qspx.model import AbstractModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Cohort:
+    """Virtual patients before weighting.
+
+    Args:
+        model: whose parameters the columns of `theta` are.
+        theta: shape (subjects, parameters), in the units of the model's declarations.
+        status: shape (subjects,); only subjects with `Status.OK` are simulated.
+        weights: prevalence weights, shape (subjects,), summing to one over the usable subjects (default: equal).
+        seed, origin: how it was made, for the manifest.
+        reasons: why subjects are not usable, for the ledger.
+    """
+
+    model: AbstractModel
+    theta: np.ndarray
+    status: np.ndarray
+    weights: np.ndarray | None = None
+    seed: str = ""
+    origin: str = ""
+    reasons: Mapping[Status, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        theta = np.asarray(self.theta, dtype=float)
+        if theta.ndim != 2 or theta.shape[1] != len(self.model.parameters):
+            raise SolveError(f"Argument `theta` must have shape (subjects, {len(self.model.parameters)}), but has "
+                             f"{theta.shape}.")  # fmt: skip
+        if len(theta) == 0:
+            raise SolveError("the cohort is empty; sample at least one subject.")
+        object.__setattr__(self, "theta", theta)
+        object.__setattr__(self, "status", np.asarray(self.status, dtype=np.int64))
+        object.__setattr__(self, "weights", self._checked_weights())
+
+    def _checked_weights(self) -> np.ndarray:
+        usable = self.status == Status.OK
+        weights = usable.astype(float) if self.weights is None else np.asarray(self.weights, dtype=float)
+        if weights.shape != self.status.shape or not np.all(weights >= 0):
+            raise SolveError("Argument `weights` must be one number >= 0 per subject.")
+        total = weights[usable].sum()
+        return np.where(usable, weights / total, 0.0) if total > 0 else np.zeros(len(weights))
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.of(self.status, self.reasons)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the parameters and status."""
+        return hashlib.sha256(self.theta.tobytes() + self.status.tobytes()).hexdigest()
+
+    def column(self, name: str) -> np.ndarray:
+        """One parameter, shape (subjects,)."""
+        return self.theta[:, self.model.parameter_index(name)]
+
+    def with_parameters(self, values: Mapping[str, float]) -> Cohort:
+        """The same subjects with some parameters set to one value for all."""
+        theta = self.theta.copy()
+        for name, value in values.items():
+            theta[:, self.model.parameter_index(name)] = value
+        return dataclasses.replace(self, theta=theta)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per subject: subject, status, weight, then the parameters; units in `df.attrs["units"]`."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.theta, columns=list(self.model.parameters))
+        frame.insert(0, "subject", np.arange(len(self)))
+        frame.insert(1, "status", [Status(int(s)).name.lower() for s in self.status])
+        frame.insert(2, "weight", self.weights)
+        frame.attrs["units"] = {k: p.unit for k, p in self.model.parameters.items()}
+        return frame
+
+    def save(self, path: str | Path) -> None:
+        """Write as Parquet, one row per subject."""
+        self.to_dataframe().to_parquet(path, index=False)
+
+    @classmethod
+    def load(cls, path: str | Path, model: AbstractModel) -> Cohort:
+        """Read what `save` wrote. Raises `ModelError` if a parameter of the model is missing."""
+        import pandas as pd
+
+        frame = pd.read_parquet(path)
+        for name in model.parameters:
+            if name not in frame:
+                raise ModelError(f"{path}: parameter `{name}` of {model.name} is missing.{closest(name, frame.columns)}")
+        status = np.array([Status[s.upper()] for s in frame["status"]])
+        return cls(model, frame[list(model.parameters)].to_numpy(float), status, frame["weight"].to_numpy(float),
+                   origin=f"file {Path(path).name}")  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"
+
+
+def sample_cohort(
+    model: AbstractModel,
+    distribution: Joint,
+    n: int,
+    *,
+    key: Any,
+    parameters: Mapping[str, float] | None = None,
+    first: int = 0,
+) -> Cohort:
+    """Virtual patients from a distribution; parameters that it does not name keep their typical value.
+
+    Subject i depends on (key, i) alone, whatever `n` and `first`. A subject with a parameter outside the bounds that
+    the model declares gets status IMPLAUSIBLE and is not simulated; the ledger names the parameter.
+
+    Args:
+        model: the model.
+        distribution: over some of its parameters, covariates such as body weight included.
+        n: number of subjects.
+        key: jax key or integer seed.
+        parameters: typical values to replace, by name.
+        first: number of the first subject.
+    """
+    if n < 1:
+        raise SolveError(f"Argument `n` must be >= 1, but {n} was given: the cohort would be empty.")
+    columns = [model.parameter_index(name) for name in distribution.names]
+    theta = np.tile(model.theta_with(parameters), (n, 1))
+    theta[:, columns] = np.asarray(distribution.sample(key, np.arange(first, first + n)))
+    status, reasons = _check_bounds(model, theta, distribution.names)
+    origin = f"{n} sampled from {', '.join(distribution.names)}"
+    return Cohort(model, theta, status, seed=_describe_key(key), origin=origin, reasons=reasons)
+
+
+def _check_bounds(model: AbstractModel, theta: np.ndarray, names) -> tuple[np.ndarray, dict]:
+    status = np.full(len(theta), Status.OK, dtype=np.int64)
+    reasons: dict[str, int] = {}
+    for name in names:
+        bounds = model.parameters[name].bounds
+        if bounds is None:
+            continue
+        x = theta[:, model.parameter_index(name)]
+        outside = (x < bounds[0]) | (x > bounds[1])
+        if outside.any():
+            reasons[f"{name} outside {bounds[0]:g} to {bounds[1]:g}"] = int(outside.sum())
+            status[outside] = Status.IMPLAUSIBLE
+    return status, {Status.IMPLAUSIBLE: reasons} if reasons else {}
+
+
+def _describe_key(key: Any) -> str:
+    if isinstance(key, int | np.integer):
+        return str(int(key))
+    import jax
+
+    return str(np.asarray(jax.random.key_data(key)).tolist())

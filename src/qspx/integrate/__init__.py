@@ -1,0 +1,7 @@
+"""Integration of cohorts. The only package that imports diffrax; nobody outside knows which engine ran."""
+
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.integrate.diffrax_integrator import DiffraxIntegrator
+from qspx.integrate.rosenbrock import Rodas5P
+
+__all__ = ["AbstractIntegrator", "BatchSolution", "DiffraxIntegrator", "Rodas5P", "SolveRequest"]

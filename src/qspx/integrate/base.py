@@ -1,0 +1,87 @@
+"""What an integrator is asked, and what it answers. Batch engines slot in behind `AbstractIntegrator`."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from qspx._errors import SolveError
+from qspx.dosing import DoseEvents
+from qspx.model import AbstractModel
+from qspx.summaries import AbstractSummary
+
+
+@dataclasses.dataclass(frozen=True)
+class SolveRequest:
+    """What to compute for every subject of a batch.
+
+    Args:
+        model: the model.
+        times: sampling times, increasing, shape (times,).
+        observables: names to return at those times.
+        summaries: endpoints computed during the solve.
+        t0, t1: start and end of the run, in the model's time unit.
+    """
+
+    model: AbstractModel
+    times: tuple[float, ...]
+    observables: tuple[str, ...]
+    summaries: tuple[AbstractSummary, ...]
+    t0: float
+    t1: float
+
+    def __post_init__(self):
+        self.model.require_outputs(self.observables)
+        self.model.require_outputs([s.observable for s in self.summaries])
+        if not self.t0 < self.t1:
+            raise SolveError(f"nothing to simulate: the run would start at {self.t0:g} and end at {self.t1:g} "
+                             f"{self.model.time_unit}. Give sampling times or a summary window after the first dose.")  # fmt: skip
+        outside = [t for t in self.times if not self.t0 <= t <= self.t1]
+        if outside:
+            raise SolveError(f"sampling time {outside[0]:g} lies outside the run ({self.t0:g} to {self.t1:g}).")
+        for s in self.summaries:
+            a, b = self.window(s)
+            if not self.t0 <= a < b <= self.t1:
+                raise SolveError(f"the window of {s.name} ({a:g} to {b:g}) must lie inside the run ({self.t0:g} to "
+                                 f"{self.t1:g}).")  # fmt: skip
+
+    def window(self, s: AbstractSummary) -> tuple[float, float]:
+        return (self.t0 if s.start is None else s.start, self.t1 if s.end is None else s.end)
+
+    @property
+    def windows(self) -> np.ndarray:
+        """Start and end of each summary, shape (summaries, 2)."""
+        return np.array([self.window(s) for s in self.summaries], dtype=float).reshape(-1, 2)
+
+
+class BatchSolution(NamedTuple):
+    """Results by row. Where `status` is not OK, values and summaries are NaN.
+
+    values (rows, times, observables), summaries (rows, summaries), status (rows,), steps (rows,), end_time (rows,).
+    """
+
+    values: np.ndarray
+    summaries: np.ndarray
+    status: np.ndarray
+    steps: np.ndarray
+    end_time: np.ndarray
+
+
+class AbstractIntegrator(abc.ABC):
+    """Solves a batch of subjects. Never raises for one of them."""
+
+    @abc.abstractmethod
+    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
+        """theta: (rows, parameters); every field of `events`: (rows, events)."""
+
+    @abc.abstractmethod
+    def solve_one(self, request: SolveRequest, theta, events: DoseEvents):
+        """The same for one subject, as a traceable function of `theta` and `events` (for derivatives)."""
+
+    @property
+    @abc.abstractmethod
+    def settings(self) -> dict[str, object]:
+        """Name, tolerances and limits, for the manifest."""

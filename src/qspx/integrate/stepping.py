@@ -1,0 +1,160 @@
+"""The adaptive run of one subject: doses, samples and endpoints inside a single loop.
+
+The loop advances from stop to stop (dose times, ends of infusions, edges of summary windows), each reached exactly. The
+method is any diffrax adaptive solver; only its `step` and its continuous output are used, so that state jumps cost no
+restart of an outer solve. Step sizes carry no derivative, times do: derivatives with respect to lag, duration and dose
+times flow through the steps that end at a stop.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import diffrax
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from qspx._status import Status
+from qspx.dosing import DoseEvents, SubjectDoses, subject_doses
+from qspx.integrate.base import SolveRequest
+from qspx.integrate.controller import error_norm, first_step, step_factor
+from qspx.integrate.endpoints import Endpoints, update
+
+
+class Settings(NamedTuple):
+    """Numerical settings of a run."""
+
+    solver: Any
+    rtol: float
+    atol: float
+    max_steps: int
+    reverse: bool
+
+
+class _State(NamedTuple):
+    t: jnp.ndarray
+    y: jnp.ndarray
+    h: jnp.ndarray
+    saved: jnp.ndarray
+    ends: Endpoints
+    status: jnp.ndarray
+    steps: jnp.ndarray
+
+
+def _jump(doses: SubjectDoses, t, n: int):
+    """Sum of the boluses given at exactly t, shape (species,)."""
+    return jnp.zeros(n, doses.jump.dtype).at[doses.species].add(jnp.where(doses.start == t, doses.jump, 0.0))
+
+
+def _infusion(doses: SubjectDoses, t, n: int):
+    """Infusion rate on the step that starts at t, shape (species,)."""
+    running = (doses.start <= t) & (t < doses.end)
+    return jnp.zeros(n, doses.rate.dtype).at[doses.species].add(jnp.where(running, doses.rate, 0.0))
+
+
+def _at_rows(times, t, y, saved):
+    return jnp.where((times == t)[:, None], y, saved)
+
+
+def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
+    """One subject. Returns (values (times, observables), summaries (summaries,), status, steps, end time)."""
+    m, solver = request.model, settings.solver
+    times = jnp.asarray(request.times, theta.dtype)
+    windows = jnp.asarray(request.windows, theta.dtype)
+    wanted = tuple(dict.fromkeys(s.observable for s in request.summaries))
+    columns = jnp.array([wanted.index(s.observable) for s in request.summaries], dtype=int)
+    kinds = {s.kind for s in request.summaries}
+    t0, t1 = jnp.asarray(request.t0, theta.dtype), jnp.asarray(request.t1, theta.dtype)
+    n, span = len(m.species), request.t1 - request.t0
+    doses = subject_doses(m, theta, events)
+    stops = jnp.concatenate([doses.start, doses.end, windows.reshape(-1), t1[None]])
+    term = diffrax.ODETerm(lambda t, y, args: m.rates_vector(t, y, args[0]) + args[1])
+    order = solver.error_order(term)
+    unsigned = jnp.array([not sp.signed for sp in m.species.values()])
+
+    def begin() -> _State:
+        y = m.initial_vector(theta) + _jump(doses, t0, n)
+        dy = term.vf(t0, y, (theta, _infusion(doses, t0, n)))
+        finite = jnp.isfinite(theta).all() & jnp.isfinite(y).all() & jnp.isfinite(dy).all()
+        saved = _at_rows(times, t0, y, jnp.zeros((len(request.times), n), theta.dtype))
+        status = jnp.where(finite, Status.OK, Status.NONFINITE).astype(jnp.int32)
+        h = first_step(y, dy, span, settings.rtol, settings.atol)
+        return _State(t0, y, h, saved, Endpoints.empty(len(columns), theta.dtype), status, jnp.zeros((), jnp.int32))
+
+    def active(s: _State):
+        return (s.status == Status.OK) & (s.t < t1)
+
+    def advance(s: _State) -> _State:
+        stop = jnp.min(jnp.where(stops > s.t, stops, jnp.inf))
+        reaches = s.t + 1.01 * s.h >= stop
+        # a finished lane that waits for others takes a step of no length, so that it can add nothing to a derivative
+        end = jnp.where(active(s), jnp.where(reaches, stop, s.t + s.h), s.t)
+        args = (theta, _infusion(doses, s.t, n))
+        y1, y_error, dense, _, result = solver.step(term, s.t, end, s.y, args, solver.init(term, s.t, end, s.y, args), False)
+        norm = lax.stop_gradient(error_norm(y_error, s.y, y1, settings.rtol, settings.atol))
+        # a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
+        below = 10 * (settings.atol + settings.rtol * jnp.abs(s.y))
+        norm = jnp.where((unsigned & (y1 < -below)).any(), jnp.maximum(norm, 10.0), norm)
+        accept = (norm <= 1.0) & (result == diffrax.RESULTS.successful)
+        curve = solver.interpolation_cls(t0=s.t, t1=end, **dense)
+
+        inside = accept & (times > s.t) & (times <= end)
+        at_times = jax.vmap(curve.evaluate)(jnp.where(inside, times, s.t))
+        saved = jnp.where(inside[:, None], at_times, s.saved)
+        ends = s.ends
+        if request.summaries:
+            ends = update(
+                s.ends,
+                lambda t: m.observables_vector(t, curve.evaluate(t), theta, wanted),
+                s.t,
+                end,
+                accept & (windows[:, 0] <= s.t) & (end <= windows[:, 1]),
+                accept & (windows[:, 1] == end),
+                columns,
+                bool(kinds & {"max", "tmax", "min"}),
+                bool(kinds & {"auc", "average"}),
+            )
+
+        y = jnp.where(accept, y1 + _jump(doses, end, n), s.y)
+        t = jnp.where(accept, end, s.t)
+        saved = jnp.where(accept, _at_rows(times, end, y, saved), saved)
+        factor = step_factor(jnp.where(result == diffrax.RESULTS.successful, norm, jnp.inf), order)
+        used = lax.stop_gradient(end - s.t)
+        kept = jnp.where(reaches, jnp.maximum(s.h, used * factor), used * factor)
+        h = jnp.where(accept, kept, used * jnp.minimum(factor, 0.9))
+        edge = accept & ((doses.start == end) | (doses.end == end)).any()
+        dy = term.vf(t, y, (theta, _infusion(doses, t, n)))
+        h = jnp.where(edge, first_step(y, dy, span, settings.rtol, settings.atol), h)
+        steps = s.steps + 1
+        return _State(t, y, lax.stop_gradient(h), saved, ends, _status(s, accept, norm, h, t, steps), steps)
+
+    def _status(s: _State, accept, norm, h, t, steps):
+        tiny = ~accept & (h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span))
+        status = jnp.where(steps >= settings.max_steps, Status.MAX_STEPS, Status.OK)
+        failed = jnp.where(jnp.isfinite(norm), Status.DT_MIN, Status.NONFINITE)
+        return jnp.where(tiny, failed, jnp.where(t >= t1, Status.OK, status)).astype(jnp.int32)
+
+    if settings.reverse:
+        final = eqxi.while_loop(active, advance, begin(), max_steps=settings.max_steps, kind="checkpointed")
+    else:
+        final = lax.while_loop(active, advance, begin())
+    values = jax.vmap(lambda t, y: m.observables_vector(t, y, theta, request.observables))(times, final.saved)
+    return _nan_where_failed(values, _summaries(request, final.ends, theta.dtype), final)
+
+
+def _summaries(request: SolveRequest, ends: Endpoints, dtype):
+    pick = {"max": ends.largest, "tmax": ends.largest_at, "min": ends.smallest, "auc": ends.area, "last": ends.last}
+    widths = jnp.asarray(request.windows[:, 1] - request.windows[:, 0], dtype)
+    pick["average"] = ends.area / widths
+    return jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)]) if request.summaries else ends.last
+
+
+def _nan_where_failed(values, summaries, final: _State):
+    """The one place where the numbers of a failed subject become NaN. A finite state whose observables are not finite
+    is a failure as well."""
+    finite = jnp.isfinite(values).all() & jnp.isfinite(summaries).all()
+    status = jnp.where((final.status == Status.OK) & ~finite, Status.NONFINITE, final.status)
+    ok = status == Status.OK
+    return (jnp.where(ok, values, jnp.nan), jnp.where(ok, summaries, jnp.nan), status, final.steps, final.t)

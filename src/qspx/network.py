@@ -1,0 +1,396 @@
+"""Models built from data: species, reactions with rate laws, and binding rules that enumerate complexes.
+
+The right-hand side is evaluated on vectors: mass-action rates are gathered products, and the stoichiometry is one
+matrix, so that a network of a hundred reactions stays a handful of array operations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from qspx._errors import ModelError, closest
+from qspx.binding import Binding
+from qspx.model import AbstractModel, Lint, Observable, Parameter, Published, Species
+from qspx.units import Unit, unit
+from qspx.values import Values, stack
+
+Constant = str | Callable[[Any], Any] | tuple[str | Callable[[Any], Any], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class MassAction:
+    """Rate law k * product of reactants. `k` is a parameter, a function k(p), or a tuple of them (their product)."""
+
+    k: Constant
+
+
+@dataclasses.dataclass(frozen=True)
+class Reaction:
+    """One reaction.
+
+    Args:
+        name: unique name, used in errors and lints.
+        reactants, products: {species or free site: count}.
+        rate: `MassAction`, or a function (t, y, p) of species, free sites and parameters.
+        per: "amount": the rate is an amount per time and is divided by each species' `volume` where it has one;
+            "concentration": all species share a compartment and the rate is a concentration per time.
+        elimination: the reaction takes matter out of (or brings it into) the model on purpose.
+        deviation: the reason why a departure from mass balance or valency is kept; empty means that it is an error.
+    """
+
+    name: str
+    reactants: Mapping[str, int]
+    products: Mapping[str, int]
+    rate: MassAction | Callable[[Any, Values, Values], Any]
+    per: str = "amount"
+    elimination: bool = False
+    deviation: str = ""
+
+    def __post_init__(self):
+        if self.per not in ("amount", "concentration"):
+            raise ModelError(f"reaction `{self.name}`: `per` must be 'amount' or 'concentration', not {self.per!r}.")
+
+
+class Network(AbstractModel):
+    """A model from data. See `Reaction` and `Binding`; `observable_functions` are {name: (Observable, f(t, y, p))},
+    where `y` also holds the free sites of the binding rules. `tracked` names the parts (see `Species.parts`) for which
+    the observables `amount_<part>` and `elimination_<part>` (a rate) are added.
+
+    Raises `ModelError` for unknown names, broken mass balance or valency (unless the reaction carries a `deviation`),
+    and `UnitError` for rates, sites, initial values or observables whose units do not fit.
+    """
+
+    label: str
+    own_species: Mapping[str, Species]
+    own_parameters: Mapping[str, Parameter]
+    reactions: tuple[Reaction, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    initial_functions: Mapping[str, Callable[[Values], Any]] = dataclasses.field(default_factory=dict)
+    observable_functions: Mapping[str, tuple[Observable, Callable]] = dataclasses.field(default_factory=dict)
+    tracked: tuple[str, ...] = ()
+    time: str = "day"
+    mass_parameter: str | None = None
+    weight_parameter: str | None = None
+    reference: str = ""
+    published_numbers: tuple[Published, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "time_unit", self.time)
+        object.__setattr__(self, "molar_mass", self.mass_parameter)
+        object.__setattr__(self, "body_weight", self.weight_parameter)
+        object.__setattr__(self, "citation", self.reference)
+        object.__setattr__(self, "published", self.published_numbers)
+        self._check_names()
+        self._check_declarations()
+        self.check_units()
+        if errors := [x for x in self.lints() if not x.deviation and x.rule in ("mass balance", "valency")]:
+            raise ModelError(f"{self.label}: " + "; ".join(map(str, errors[:5])))
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    # declarations -----------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def species(self) -> dict[str, Species]:
+        found = dict(self.own_species)
+        for b in self.bindings:
+            if b.ligand not in found:
+                raise ModelError(f"binding in `{b.compartment}`: ligand `{b.ligand}` is not a species."
+                                 f"{closest(b.ligand, found)}")  # fmt: skip
+            free = found[b.ligand]
+            for c in b.complexes():
+                parts = dict(free.parts) | dict.fromkeys(sorted(c), 1)
+                found[b.species_name(c)] = Species(free.unit, f"{b.ligand} with {'+'.join(sorted(c))}", free.volume,
+                                                   parts=parts)  # fmt: skip
+        return found
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        return dict(self.own_parameters)
+
+    @functools.cached_property
+    def sites(self) -> dict[str, tuple[Binding, str]]:
+        """Free sites by name: (binding, site label)."""
+        return {b.site_name(s.name): (b, s.name) for b in self.bindings for s in b.sites}
+
+    @functools.cached_property
+    def outputs(self) -> dict[str, Observable]:
+        declared = {k: o for k, (o, _) in self.observable_functions.items()}
+        for part in self.tracked:
+            amount = self._amount_unit(next(k for k, s in self.species.items() if part in s.parts))
+            declared[f"amount_{part}"] = Observable(amount.text, f"{part} in all species")
+            declared[f"elimination_{part}"] = Observable((amount / unit(self.time)).text, f"{part} leaving the model")
+        return declared | {k: Observable(s.unit, s.meaning) for k, s in self.species.items()}
+
+    def _declared(self, kind: type) -> dict[str, Any]:
+        if kind is Observable:
+            return {k: o for k, o in self.outputs.items() if k not in self.species}
+        return dict(self.species if kind is Species else self.parameters)
+
+    @functools.cached_property
+    def all_reactions(self) -> tuple[Reaction, ...]:
+        """The given reactions and those that the binding rules generate (forward, reverse, loss)."""
+        return self.reactions + tuple(r for b in self.bindings for r in _binding_reactions(b))
+
+    def _check_names(self) -> None:
+        known = {**self.species, **self.sites}
+        names = [r.name for r in self.all_reactions]
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise ModelError(f"two reactions of {self.label} are called `{twice[0]}`; names must be unique.")
+        for r in self.all_reactions:
+            for s in (*r.reactants, *r.products):
+                if s not in known:
+                    raise ModelError(f"reaction `{r.name}`: `{s}` is neither a species nor a free site."
+                                     f"{closest(s, known)}")  # fmt: skip
+
+    # the right-hand side ------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _plan(self) -> _Plan:
+        return _Plan.of(self)
+
+    def _extended(self, y, theta):
+        """States, then free sites, then one: shape (species + sites + 1,)."""
+        plan, p = self._plan, self.values_of(theta)
+        one = jnp.ones_like(y[:1])
+        if not plan.site_totals:
+            return jnp.concatenate([y, one])
+        free = stack([total(p) for total in plan.site_totals], y) - jnp.asarray(plan.occupancy, y.dtype) @ y
+        return jnp.concatenate([y, free, one])
+
+    def _rates_of_reactions(self, t, y, theta):
+        plan, p = self._plan, self.values_of(theta)
+        x = self._extended(y, theta)
+        parts = []
+        if plan.constants:
+            k = stack([_constant(c, p) for c in plan.constants], y)[plan.constant_index]
+            parts.append(k * x[plan.factor_1] * x[plan.factor_2])
+        if plan.laws:
+            named = Values(plan.extended_index, x, "species or free site")
+            parts.append(stack([law(t, named, p) for law in plan.laws], y))
+        return jnp.concatenate(parts) if parts else jnp.zeros(0, y.dtype)
+
+    def rates_vector(self, t, y, theta):
+        plan, p = self._plan, self.values_of(theta)
+        v = self._rates_of_reactions(t, y, theta)
+        volumes = stack([p[name] if name else 1.0 for name in plan.volumes], y)
+        split = jnp.asarray(plan.by_concentration, y.dtype) @ v
+        return split + (jnp.asarray(plan.by_amount, y.dtype) @ v) / volumes
+
+    def rates(self, t, y, p):
+        names, like = list(self.species), p[next(iter(self.parameters))]
+        dy = self.rates_vector(t, stack([y[k] for k in names], like), stack([p[k] for k in self.parameters], like))
+        return {k: dy[i] for i, k in enumerate(names)}
+
+    def initial(self, p):
+        return {k: f(p) for k, f in self.initial_functions.items()}
+
+    def observables_vector(self, t, y, theta, names: Sequence[str]):
+        index, p = self._index[0], self.values_of(theta)
+        named = Values(self._plan.extended_index, self._extended(y, theta), "species or free site")
+        return stack([y[index[n]] if n in index else self._observable(n, t, y, theta, named, p) for n in names], y)
+
+    def _observable(self, name, t, y, theta, named, p):
+        if name in self.observable_functions:
+            return self.observable_functions[name][1](t, named, p)
+        kind, part = name.split("_", 1)
+        plan = self._plan
+        if kind == "amount":
+            return sum(n * y[i] * (p[volume] if volume else 1.0) for i, n, volume in plan.holders[part])
+        v = self._rates_of_reactions(t, y, theta)
+        return sum(n * v[i] * (p[volume] if volume else 1.0) for i, n, volume in plan.losses[part])
+
+    # checks -------------------------------------------------------------------------------------------------------
+
+    def _amount_unit(self, species: str) -> Unit:
+        s = self.species[species]
+        return unit(s.unit) * unit(self.parameters[s.volume].unit) if s.volume else unit(s.unit)
+
+    def check_units(self) -> None:
+        from qspx._network_units import check_network_units
+
+        check_network_units(self)
+
+    def lints(self) -> list[Lint]:
+        """Mass balance and valency of every reaction, and parameters that nothing reads."""
+        found = [lint for r in self.all_reactions for lint in (*self._balance(r), *self._valency(r))]
+        return found + self._unused()
+
+    def _parts(self, side: Mapping[str, int]) -> dict[str, int]:
+        total: dict[str, int] = {}
+        for name, count in side.items():
+            parts = {self.sites[name][1]: 1} if name in self.sites else self.species[name].parts
+            for part, n in parts.items():
+                total[part] = total.get(part, 0) + n * count
+        return total
+
+    def _balance(self, r: Reaction) -> list[Lint]:
+        before, after = self._parts(r.reactants), self._parts(r.products)
+        if r.elimination or before == after:
+            return []
+        change = {k: after.get(k, 0) - before.get(k, 0) for k in sorted({*before, *after})}
+        message = ", ".join(f"{n:+d} {k}" for k, n in change.items() if n)
+        return [Lint("mass balance", r.name, f"does not conserve its parts ({message})", r.deviation)]
+
+    def _valency(self, r: Reaction) -> list[Lint]:
+        found = []
+        for b in self.bindings:
+            held = {b.species_name(c): c for c in b.complexes()}
+            sites = [s for x in r.reactants if x in held for s in held[x]]
+            sites += [self.sites[x][1] for x in r.reactants if x in self.sites and self.sites[x][0] is b]
+            arms = [b.arm_of(s).name for s in sites]
+            found += [Lint("valency", r.name, f"uses arm {a} {arms.count(a)} times", r.deviation)
+                      for a in sorted(set(arms)) if arms.count(a) > 1]  # fmt: skip
+        return found
+
+    def _unused(self) -> list[Lint]:
+        plan, p = self._plan, self.values_of(self.theta)
+        self.initial(p)
+        named = Values(plan.extended_index, np.ones(len(plan.extended_index)), "species or free site")
+        for c in plan.constants:
+            _constant(c, p)
+        for f in (*plan.laws, *(f for _, f in self.observable_functions.values())):
+            f(np.float64(1.0), named, p)
+        for total in plan.site_totals:
+            total(p)
+        roles = {self.molar_mass, self.body_weight}
+        roles |= {r for s in self.species.values() for r in (s.volume, s.bioavailability, s.lag)}
+        unused = [k for k in self.parameters if k not in p.accessed and k not in roles]
+        return [Lint("unused parameter", k, "no rate, site, initial value or observable reads it") for k in unused]
+
+    def reaction_table(self):
+        """Reactions as a DataFrame: name, equation, rate law, kind."""
+        import pandas as pd
+
+        def side(x: Mapping[str, int]) -> str:
+            return " + ".join(k if n == 1 else f"{n} {k}" for k, n in x.items()) or "∅"
+
+        rows = []
+        for r in self.all_reactions:
+            law = f"mass action, {_constant_text(r.rate.k)}" if isinstance(r.rate, MassAction) else "rate law"
+            rows.append([r.name, f"{side(r.reactants)} → {side(r.products)}", law, r.per, r.deviation])
+        return pd.DataFrame(rows, columns=["name", "reaction", "rate", "per", "deviation"])
+
+
+def _constant(c: Constant, p: Values):
+    value = None
+    for factor in c if isinstance(c, tuple) else (c,):
+        k = factor(p) if callable(factor) else p[factor]
+        value = k if value is None else value * k
+    return value
+
+
+def _constant_text(c: Constant) -> str:
+    return " ".join("k(p)" if callable(f) else f for f in (c if isinstance(c, tuple) else (c,)))
+
+
+def _binding_reactions(b: Binding) -> list[Reaction]:
+    found = []
+    for tr in b.transitions():
+        small, large, site = b.species_name(tr.smaller), b.species_name(tr.larger), b.site_name(tr.site)
+        factors = tuple(b.cooperativity[tr.site, held] for held in sorted(tr.smaller)
+                        if (tr.site, held) in b.cooperativity)  # fmt: skip
+        name = f"{small} + {site}"
+        found.append(Reaction(f"{name} -> {large}", {small: 1, site: 1}, {large: 1}, MassAction((tr.arm.kon, *factors)),
+                              per="concentration"))  # fmt: skip
+        found.append(Reaction(f"{large} -> {name}", {large: 1}, {small: 1, site: 1}, MassAction(tr.arm.koff),
+                              per="concentration"))  # fmt: skip
+    for c in b.complexes():
+        if (k := b.loss.get(b.label(c))) is not None:
+            found.append(Reaction(f"loss of {b.species_name(c)}", {b.species_name(c): 1}, {}, MassAction(k),
+                                  per="concentration", elimination=True))  # fmt: skip
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """Index arrays of the right-hand side: mass-action reactions first, then general rate laws."""
+
+    extended_index: dict[str, int]
+    site_totals: tuple[Callable, ...]
+    occupancy: np.ndarray  # (sites, species)
+    constants: tuple[Constant, ...]
+    constant_index: np.ndarray
+    factor_1: np.ndarray
+    factor_2: np.ndarray
+    laws: tuple[Callable, ...]
+    by_amount: np.ndarray  # (species, reactions)
+    by_concentration: np.ndarray
+    volumes: tuple[str | None, ...]
+    holders: dict[str, list[tuple[int, int, str | None]]]
+    losses: dict[str, list[tuple[int, int, str | None]]]
+
+    @classmethod
+    def of(cls, m: Network) -> _Plan:
+        species = {k: i for i, k in enumerate(m.species)}
+        index = {k: i for i, k in enumerate([*m.species, *m.sites])}
+        one = len(index)
+        fast = [r for r in m.all_reactions if isinstance(r.rate, MassAction) and sum(r.reactants.values()) <= 2]
+        slow = [r for r in m.all_reactions if not any(r is f for f in fast)]
+        factors = [[index[s] for s, n in r.reactants.items() for _ in range(n)] for r in fast]
+        constants = list(dict.fromkeys(r.rate.k for r in fast))  # type: ignore[union-attr]
+        reactions = fast + slow
+        stoichiometry = {kind: np.zeros((len(species), len(reactions))) for kind in ("amount", "concentration")}
+        for j, r in enumerate(reactions):
+            for side, sign in ((r.reactants, -1), (r.products, 1)):
+                for s, n in side.items():
+                    if s in species:
+                        stoichiometry[r.per][species[s], j] += sign * n
+        volumes = tuple(s.volume for s in m.species.values())
+        return cls(
+            extended_index=index,
+            site_totals=tuple(s.total for b in m.bindings for s in b.sites),
+            occupancy=_occupancy(m, species),
+            constants=tuple(constants),
+            constant_index=np.array([constants.index(r.rate.k) for r in fast], dtype=int),  # type: ignore[union-attr]
+            factor_1=np.array([f[0] if f else one for f in factors], dtype=int),
+            factor_2=np.array([f[1] if len(f) > 1 else one for f in factors], dtype=int),
+            laws=tuple(_law(r) for r in slow),
+            by_amount=stoichiometry["amount"],
+            by_concentration=stoichiometry["concentration"],
+            volumes=volumes,
+            holders={part: [(species[k], s.parts[part], s.volume) for k, s in m.species.items() if part in s.parts]
+                     for part in m.tracked},  # fmt: skip
+            losses={part: _losses(m, reactions, part) for part in m.tracked},
+        )
+
+
+def _occupancy(m: Network, species: dict[str, int]) -> np.ndarray:
+    matrix = np.zeros((len(m.sites), len(species)))
+    for row, (b, site) in enumerate(m.sites.values()):
+        for c in b.complexes():
+            matrix[row, species[b.species_name(c)]] = float(site in c)
+    return matrix
+
+
+def _losses(m: Network, reactions: Sequence[Reaction], part: str) -> list[tuple[int, int, str | None]]:
+    """(reaction, parts lost, volume that turns its rate into an amount per time)."""
+    found = []
+    for j, r in enumerate(reactions):
+        lost = m._parts(r.reactants).get(part, 0) - m._parts(r.products).get(part, 0)
+        if lost and r.elimination:
+            volumes = [m.species[s].volume for s in (*r.reactants, *r.products) if s in m.species]
+            found.append((j, lost, volumes[0] if r.per == "concentration" else None))
+    return found
+
+
+def _law(r: Reaction) -> Callable:
+    if not isinstance(r.rate, MassAction):
+        return r.rate
+    rate, reactants = r.rate, dict(r.reactants)
+
+    def law(t, y, p):
+        value = _constant(rate.k, p)
+        for s, n in reactants.items():
+            value = value * y[s] ** n
+        return value
+
+    return law

@@ -1,0 +1,60 @@
+"""Progress of long work, on the host: a bar on a terminal, a line every half minute elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Counts finished work."""
+
+    def advance(self, n: int = 1) -> None: ...
+
+
+class _Silent:
+    def advance(self, n: int = 1) -> None:
+        pass
+
+
+class _Lines:
+    """One line to stderr every `every` seconds."""
+
+    def __init__(self, label: str, total: int, done: int, every: float = 30.0):
+        self.label, self.total, self.done, self.every = label, total, done, every
+        self.before, self.start, self.last = done, time.monotonic(), time.monotonic()
+
+    def advance(self, n: int = 1) -> None:
+        self.done += n
+        if time.monotonic() - self.last >= self.every:
+            self.last = time.monotonic()
+            rate = (self.done - self.before) / (self.last - self.start)
+            left = (self.total - self.done) / rate if rate else float("inf")
+            print(f"{self.label}: {self.done} of {self.total} ({left:.0f} s left)", file=sys.stderr, flush=True)
+
+
+class _Bar:
+    def __init__(self, progress, task):
+        self.progress, self.task = progress, task
+
+    def advance(self, n: int = 1) -> None:
+        self.progress.advance(self.task, n)
+
+
+@contextmanager
+def report(label: str, total: int, done: int = 0, show: bool | None = None) -> Iterator[Reporter]:
+    """A reporter for `total` pieces of work of which `done` exist. `show` None: a bar only on a terminal."""
+    if show is False:
+        yield _Silent()
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            yield _Bar(bar, bar.add_task(label, total=total, completed=done))
+    else:
+        yield _Lines(label, total, done)

@@ -1,0 +1,84 @@
+"""Arms and protocols: which regimen, which covariates, when to sample, what to keep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from qspx._errors import ProtocolError
+from qspx.dosing import Regimen
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Args:
+        name: unique in its protocol.
+        regimen: what is given.
+        times: sampling times in the model's time unit, increasing, shape (times,); may be empty.
+        observables: observables or species to keep at those times.
+        covariates: parameters that take this value for every subject of the arm.
+        dose: the dose level that the arm stands for, in the regimen's unit (default: its target dose).
+    """
+
+    name: str
+    regimen: Regimen
+    times: Sequence[float] | np.ndarray = ()
+    observables: tuple[str, ...] = ()
+    covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    dose: float | None = None
+
+    def __post_init__(self):
+        times = tuple(float(t) for t in self.times)
+        if any(b <= a for a, b in zip(times, times[1:], strict=False)) or not np.all(np.isfinite(times)):
+            raise ProtocolError(f"arm `{self.name}`: `times` must be finite and increasing, but {times[:8]} … was given.")
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "observables", tuple(self.observables))
+        if self.dose is None:
+            object.__setattr__(self, "dose", self.regimen.target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """The arms of a study. All arms share sampling times and observables, so that results form one array."""
+
+    arms: tuple[Arm, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "arms", tuple(self.arms))
+        if not self.arms:
+            raise ProtocolError("Argument `arms` must hold at least one Arm, but it is empty.")
+        names = [a.name for a in self.arms]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ProtocolError(f"arm names must be unique, but {sorted(twice)} occur more than once.")
+        for a in self.arms[1:]:
+            if a.times != self.arms[0].times or a.observables != self.arms[0].observables:
+                raise ProtocolError(f"all arms must share `times` and `observables`, but `{a.name}` differs from "
+                                    f"`{self.arms[0].name}`. Use the union of both.")  # fmt: skip
+
+    @classmethod
+    def escalation(
+        cls,
+        regimen: Regimen,
+        levels: Sequence[float],
+        times: Sequence[float] | np.ndarray = (),
+        observables: Sequence[str] = (),
+    ) -> Protocol:
+        """One arm per target dose: the same schedule scaled to each of `levels` (in the regimen's unit)."""
+        if len(levels) == 0:
+            raise ProtocolError("Argument `levels` must hold at least one dose level, but it is empty.")
+        arms = [Arm(f"{level:.6g} {regimen.unit}", regimen.scaled_to(level), times, tuple(observables), dose=level)
+                for level in levels]  # fmt: skip
+        return cls(tuple(arms))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(a.name for a in self.arms)
+
+    @property
+    def doses(self) -> np.ndarray:
+        """Dose level of each arm, shape (arms,)."""
+        return np.array([a.dose for a in self.arms], dtype=float)

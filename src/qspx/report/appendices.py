@@ -1,0 +1,138 @@
+"""The appendices: parameters, species, equations, inputs by method, simulated quantiles, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .blocks import Block, Equations, Heading, PageBreak, missing, text
+from .common import input_frame
+from .equations import MOST_PICTURES, typeset
+from .tables import Column, count, general, significant, table_from
+
+
+def parameters(rationale: Any) -> Iterator[Block]:
+    yield PageBreak()
+    yield Heading("Model parameters", "parameters", appendix=True)
+    if not len(rationale.parameters):
+        yield missing("No model parameters were supplied.")
+        return
+    yield table_from(
+        rationale.parameters,
+        [
+            Column("name", "Symbol", monospace=True, width=16),
+            Column("value", "Value", general),
+            Column("unit", "Unit"),
+            Column("meaning", "Meaning", width=32),
+            Column("tag", "Evidence"),
+            Column("source", "Source", width=24),
+        ],
+        name="parameters",
+        caption="All parameters of the model at their typical values.",
+    )
+
+
+def species(rationale: Any) -> Iterator[Block]:
+    yield Heading("Model species", "species", appendix=True)
+    if not len(rationale.species):
+        yield missing("No model species were supplied.")
+        return
+    yield table_from(
+        rationale.species,
+        [
+            Column("name", "Symbol", monospace=True, width=20),
+            Column("unit", "Unit", width=14),
+            Column("meaning", "Meaning", width=66),
+        ],
+        name="species",
+        caption="All species (states) of the model and their units.",
+    )
+
+
+def equations(rationale: Any) -> Iterator[Block]:
+    yield Heading("Model equations", "equations", appendix=True)
+    if not rationale.equations:
+        yield missing("The model’s equations were not supplied.")
+        return
+    rows = typeset(rationale.equations)
+    printed_as_source = sum(row.svg is None for row in rows)
+    sentence = f"{count(len(rows))} equations, generated from the model’s own functions."
+    if printed_as_source:
+        sentence += (
+            f" {count(printed_as_source)} are printed as LaTeX source: those after the first {MOST_PICTURES} and "
+            "those that could not be typeset."
+        )
+    yield text(sentence)
+    yield Equations(rows)
+
+
+def inputs(rationale: Any) -> Iterator[Block]:
+    yield Heading("Inputs by method", "inputs", appendix=True)
+    frame = input_frame(rationale)
+    if not len(frame):
+        yield missing("No inputs were recorded with the estimates.")
+        return
+    yield table_from(
+        frame,
+        [
+            Column("method", "Method", width=34),
+            Column("name", "Input", width=24),
+            Column("value", "Value", general),
+            Column("unit", "Unit"),
+            Column("source", "Source", width=24),
+        ],
+        name="inputs",
+        caption="Inputs of each starting-dose estimate.",
+    )
+
+
+def simulations(rationale: Any) -> Iterator[Block]:
+    yield Heading("Simulated quantiles", "quantiles", appendix=True)
+    if not len(rationale.curves):
+        yield missing("No simulations of a metric against dose were supplied.")
+        return
+    quantiles = [Column(f"q{q}", f"{int(q)} %", significant) for q in ("05", "25", "50", "75", "95")]
+    yield table_from(
+        rationale.curves,
+        [
+            Column("metric", "Metric"),
+            Column("unit", "Unit"),
+            Column("dose_ug_per_kg", "Dose", significant, "µg/kg"),
+            *quantiles,
+            Column("n_ok", "Solved", count),
+            Column("n_failed", "Failed", count),
+        ],
+        name="curves",
+        caption="Population quantiles of each metric at each simulated dose.",
+    )
+
+
+def provenance(rationale: Any) -> Iterator[Block]:
+    import pandas as pd
+
+    yield Heading("Provenance", "provenance", appendix=True)
+    rows = list(flat(rationale.provenance))
+    if rows:
+        yield table_from(
+            pd.DataFrame(rows, columns=["item", "value"]),
+            [Column("item", "Item", monospace=True, width=32), Column("value", "Value", monospace=True, width=68)],
+            name="provenance",
+            caption="Versions, seeds, hashes, tolerances and run times of this analysis.",
+        )
+    else:
+        yield missing("No provenance (versions, seeds, hashes, tolerances) was supplied.")
+    yield missing("Test results of the software and a change log of this document were not supplied.")
+
+
+def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves of nested mappings and lists as ("a.b.c", text)."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(tree, Sequence) and not isinstance(tree, str) and any(isinstance(v, Mapping) for v in tree):
+        for i, value in enumerate(tree):
+            yield from flat(value, f"{prefix}[{i}]")
+    elif isinstance(tree, Sequence) and not isinstance(tree, str):
+        yield prefix, ", ".join(map(str, tree))
+    else:
+        yield prefix, str(tree)

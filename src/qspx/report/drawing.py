@@ -1,0 +1,174 @@
+"""How the report draws: style sheet, figures without global state, SVG with the same bytes, labels kept apart."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING, Any
+
+from .tables import dose, significant
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 6.85  # in; the width of the text on an A4 page with 18 mm margins
+BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#767676", "#222222"
+PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
+SMALL = 6.5
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The report's matplotlib style sheet, for the duration of the block."""
+    import matplotlib
+
+    with (
+        as_file(files("qspx.report").joinpath("qspx.mplstyle")) as path,
+        matplotlib.rc_context(fname=str(path)),
+    ):
+        yield
+
+
+def new_figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure of text width that no global pyplot state knows of, and its axes."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasSVG(figure)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def new_axes(height: float) -> Axes:
+    """The one axes of a figure of text width and `height` in inches."""
+    return new_figure(height)[1]
+
+
+def axes_svg(ax: Axes, name: str, *, label: str = "") -> str:
+    """The `<svg>` of the whole figure that `ax` is in."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return to_svg(figure, name, label=label)
+
+
+def to_svg(figure: Figure, name: str, *, label: str = "") -> str:
+    """`figure` as an `<svg>` element: same bytes every time, no metadata, ids that are unique to `name`."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with style(), matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]  # the XML prolog and the DOCTYPE (an external address) are not allowed inside HTML
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = svg.replace("url(#", f"url(#{name}-")
+    if label:
+        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label, quote=True)}" ', 1)
+    return svg.strip() + "\n"
+
+
+def push_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions in [low, high] close to `wanted`, in the same order, at least `gap` apart (as far as there is room)."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    placed: list[float] = []
+    for i in order:
+        placed.append(max(wanted[i], placed[-1] + gap) if placed else max(wanted[i], low))
+    ceiling = high
+    for k in reversed(range(len(placed))):
+        placed[k] = min(placed[k], ceiling)
+        ceiling = placed[k] - gap
+    result = [0.0] * len(wanted)
+    for k, i in enumerate(order):
+        result[i] = placed[k]
+    return result
+
+
+def plain_log_ticks(axis: Any) -> None:
+    """Ticks of a log axis as numbers (0.01, 0.1, 1, 10) as long as they are short, else as powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
+
+    powers = LogFormatterMathtext()
+
+    def show(value: float, position: int | None = None) -> str:
+        return f"{value:g}" if 1e-4 < value < 1e5 else powers(value, position)
+
+    axis.set_major_formatter(FuncFormatter(show))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def place_log_ticks(axis: Any, low: float, high: float) -> None:
+    """Major ticks of a log axis: decades when it spans many, finer steps the fewer it spans."""
+    from matplotlib.ticker import LogLocator
+
+    decades = math.log10(high / low) if low > 0 else 1.0
+    steps = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.8 else (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
+    axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=9))
+
+
+def mark_doses(ax: Axes, marks: Mapping[str, float]) -> None:
+    """Vertical lines at named doses, labelled above the axes; of two, the lower reads to the left."""
+    from matplotlib.transforms import blended_transform_factory
+
+    above = blended_transform_factory(ax.transData, ax.transAxes)
+    ordered = sorted(marks.items(), key=lambda item: item[1])
+    for i, (label, value) in enumerate(ordered):
+        ax.axvline(value, color=ORANGE, linewidth=1.0, linestyle=(0, (4, 2)) if i == 0 and len(ordered) > 1 else "-")
+        side = "center" if len(ordered) == 1 else ("right" if i == 0 else "left")
+        ax.text(
+            value, 1.0, f" {label} {dose(value)} ", transform=above, ha=side, va="bottom", color=ORANGE, fontsize=SMALL
+        )
+
+
+def with_unit(quantity: str, unit: str) -> str:
+    """An axis label: "free drug (nM)", without brackets for a dimensionless quantity."""
+    return f"{quantity} ({unit})" if unit not in ("", "1", "dimensionless") else quantity
+
+
+def _fraction(ax: Axes, value: float) -> float:
+    """Where `value` lies on the y axis: 0 bottom, 1 top."""
+    low, high = ax.get_ylim()
+    if ax.get_yscale() == "log":
+        return (math.log(max(value, low)) - math.log(low)) / (math.log(high) - math.log(low))
+    return (value - low) / (high - low)
+
+
+def _line_height(ax: Axes) -> float:
+    """The height of a line of small text as a fraction of the axes' height (before layout: of about 3/4 of it)."""
+    figure, place = ax.get_figure(root=True), ax.get_subplotspec()
+    rows = place.get_gridspec().nrows if place is not None else 1
+    inches = (figure.get_figheight() if figure is not None else 3.0) / rows * 0.74
+    return SMALL * 1.25 / 72 / inches
+
+
+def label_ends(ax: Axes, ends: Mapping[str, float], colour: str | Mapping[str, str]) -> None:
+    """Labels just right of the axes, at the curves' last values, moved apart where they would overlap."""
+    names = [name for name, value in ends.items() if math.isfinite(value)]
+    places = push_apart([_fraction(ax, ends[name]) for name in names], _line_height(ax), 0.0, 1.0)
+    for name, place in zip(names, places, strict=True):
+        ax.annotate(name, (1.012, place), xycoords="axes fraction", va="center", fontsize=SMALL,
+                    color=colour if isinstance(colour, str) else colour[name])  # fmt: skip
+
+
+def label_thresholds(ax: Axes, thresholds: Sequence[Any]) -> None:
+    """Dashed lines, labelled on the left: above the line, or below it where the next line is too close above."""
+    shown = sorted((t for t in thresholds if math.isfinite(t.value)), key=lambda t: t.value)
+    height = _line_height(ax)
+    lines = [_fraction(ax, threshold.value) for threshold in shown]
+    wanted = []
+    for i, line in enumerate(lines):
+        crowded = i + 1 < len(lines) and lines[i + 1] - line < 1.4 * height
+        wanted.append(line - 1.15 * height if crowded else line + 0.12 * height)
+    places = push_apart(wanted, height, 0.0, 1.0 - height)
+    for threshold, place in zip(shown, places, strict=True):
+        ax.axhline(threshold.value, color=INK, linewidth=0.7, linestyle=(0, (2, 2)))
+        ax.annotate(f"{threshold.label}: {significant(threshold.value)}", (0.012, place), xycoords="axes fraction",
+                    va="bottom", fontsize=SMALL, color=INK,
+                    bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.3})  # fmt: skip

@@ -1,0 +1,144 @@
+"""One subject, one regimen: `simulate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspx._errors import SolveError, closest
+from qspx._status import STATUS_ADVICE, Status
+from qspx.dosing import DoseEvents, Regimen, dose_events
+from qspx.integrate import AbstractIntegrator, DiffraxIntegrator, SolveRequest
+from qspx.model import AbstractModel
+from qspx.summaries import AbstractSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """Result of one subject: `solution["C"]` is an array of shape (times,), `solution.summaries["max(C)"]` a number."""
+
+    model: AbstractModel
+    times: np.ndarray
+    observables: tuple[str, ...]
+    values: np.ndarray
+    summaries: dict[str, float]
+    status: Status
+    steps: int
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.observables:
+            raise SolveError(f"`{name}` was not asked for; the solution holds {list(self.observables)}."
+                             f"{closest(name, self.observables)}")  # fmt: skip
+        return self.values[:, self.observables.index(name)]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per time; units in `df.attrs["units"]`."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.values, columns=list(self.observables))
+        frame.insert(0, "time", self.times)
+        units = {n: self.model.outputs[n].unit for n in self.observables}
+        frame.attrs["units"] = {"time": self.model.time_unit} | units
+        return frame
+
+    def plot(self, name: str | None = None, ax: Any = None, **line):
+        """One observable against time (the first by default). Returns the matplotlib Axes."""
+        import matplotlib.pyplot as plt
+
+        name = name or self.observables[0]
+        ax = ax or plt.subplots()[1]
+        ax.plot(self.times, self[name], **line)
+        ax.set(xlabel=f"time ({self.model.time_unit})", ylabel=f"{name} ({self.model.outputs[name].unit or '1'})")
+        return ax
+
+
+def check_times(times: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    """The sampling times as floats; raises `SolveError` if they are not finite and increasing."""
+    found = tuple(float(t) for t in np.asarray(times, dtype=float).ravel())
+    if any(b <= a for a, b in zip(found, found[1:], strict=False)) or not all(map(math.isfinite, found)):
+        raise SolveError(f"Argument `times` must be finite and strictly increasing, but {found[:6]} … was given.")
+    return found
+
+
+def solve_request(
+    model: AbstractModel,
+    regimens: Sequence[Regimen],
+    times: Sequence[float] | np.ndarray,
+    observables: Sequence[str] | None,
+    summaries: Sequence[AbstractSummary],
+) -> SolveRequest:
+    """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
+    times = check_times(times)
+    names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
+    starts = [e for r in regimens for e in (dose_events(r, model).time[0],)]
+    ends = [s.end for s in summaries if s.end is not None]
+    t0 = min([0.0, *starts, *times[:1]])
+    if not times and not ends:
+        raise SolveError("nothing to simulate: give sampling `times`, or summaries with an `end`.")
+    t1 = max([*times[-1:], *ends])
+    for s in summaries:
+        model.require_outputs([s.observable])
+    return SolveRequest(model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1))
+
+
+def simulate(
+    model: AbstractModel,
+    regimen: Regimen,
+    times: Sequence[float] | np.ndarray = (),
+    *,
+    parameters: Mapping[str, float] | None = None,
+    observables: Sequence[str] | None = None,
+    summaries: Sequence[AbstractSummary] = (),
+    integrator: AbstractIntegrator | None = None,
+) -> Solution:
+    """Simulate one subject.
+
+    Args:
+        model: the model.
+        regimen: what is given.
+        times: sampling times, increasing, in the model's time unit, shape (times,). At a dose time the value is the one
+            after the dose.
+        parameters: values that replace the typical ones, by name.
+        observables: what to return (default: every observable and species).
+        summaries: endpoints such as `Max("C")`, computed during the solve.
+        integrator: default `DiffraxIntegrator()` (Rodas5P, rtol 1e-6, atol 1e-12).
+
+    Raises:
+        QspxError: before the solve, if an argument does not fit the model.
+        SolveError: if the solve failed; the message names the reason.
+    """
+    integrator = integrator or DiffraxIntegrator()
+    request = solve_request(model, [regimen], times, observables, summaries)
+    events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
+    batch = integrator.solve_batch(request, model.theta_with(parameters)[None], events)
+    status = Status(int(batch.status[0]))
+    if status != Status.OK:
+        raise SolveError(f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "
+                         f"{batch.steps[0]} steps: {status.name}. {STATUS_ADVICE[status]}")  # fmt: skip
+    found = {s.name: float(v) for s, v in zip(request.summaries, batch.summaries[0], strict=True)}
+    return Solution(model, np.array(request.times), request.observables, batch.values[0], found, status,
+                    int(batch.steps[0]))  # fmt: skip
+
+
+def endpoint_function(
+    model: AbstractModel,
+    regimen: Regimen,
+    summaries: Sequence[AbstractSummary],
+    integrator: AbstractIntegrator | None = None,
+) -> Callable[[Any, Any], Any]:
+    """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount."""
+    integrator = integrator or DiffraxIntegrator()
+    request = solve_request(model, [regimen], (), (), summaries)
+    events = dose_events(regimen, model)
+
+    def endpoints(theta, scale):
+        return integrator.solve_one(request, theta, events._replace(amount=events.amount * scale))[1]
+
+    return endpoints

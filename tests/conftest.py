@@ -1,0 +1,39 @@
+"""Float64, a compilation cache that survives between runs, and where the numbers of other people's work lie."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Both are read when jax and equinox are imported. The cache speeds up the second run several times; equinox's
+# run-time checks would defeat it (jax does not cache a program with a host callback), so they give NaN instead.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+os.environ.setdefault("EQX_ON_ERROR", "nan")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+import qspx  # noqa: E402
+
+qspx.enable_x64()
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder with published data sets and reference results, named by QSPX_REFERENCE."""
+    place = os.environ.get("QSPX_REFERENCE")
+    if not place:
+        pytest.skip("QSPX_REFERENCE is not set: name the folder with the reference data to run this test")
+    path = Path(place)
+    if not path.is_dir():
+        pytest.fail(f"QSPX_REFERENCE names `{path}`, which is not a folder")
+    return path

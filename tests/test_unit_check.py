@@ -1,0 +1,351 @@
+"""Units propagated through model functions: what fits passes, what does not is named with its source line."""
+
+import inspect
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from qspx._errors import NotTraceable, UnitError
+from qspx._unit_check import check_units, infer_units
+from qspx.units import unit
+
+HERE = Path(__file__).name
+
+# One-compartment target-mediated drug disposition: free drug C, target R, complex RC in nM; time in day.
+TMDD_Y = {"C": "nM", "R": "nM", "RC": "nM"}
+TMDD_P = {"CL": "L/day", "V": "L", "kon": "1/nM/day", "koff": "1/day"}
+TMDD_P |= {"ksyn": "nM/day", "kdeg": "1/day", "kint": "1/day"}
+PER_DAY = {name: unit("nM/day") for name in TMDD_Y}
+
+
+def tmdd(t, y, p):
+    bind = p["kon"] * y["C"] * y["R"] - p["koff"] * y["RC"]
+    return {
+        "C": -p["CL"] / p["V"] * y["C"] - bind,
+        "R": p["ksyn"] - p["kdeg"] * y["R"] - bind,
+        "RC": bind - p["kint"] * y["RC"],
+    }
+
+
+def infer(function, **units):
+    """Unit of `function(**units)`."""
+    return infer_units(lambda values: {"out": function(**values)}, (units,))["out"]
+
+
+def fault(function, **units):
+    """The message about `function(**units)`."""
+    with pytest.raises(UnitError) as error:
+        infer(function, **units)
+    return str(error.value)
+
+
+def line_of(function, text):
+    """File and line, as an error cites it, of the line of `function` that holds `text`."""
+    lines, start = inspect.getsourcelines(function)
+    return f"{HERE}:{start + next(i for i, line in enumerate(lines) if text in line)}: `"
+
+
+def test_tmdd_fits():
+    check_units(tmdd, ("day", TMDD_Y, TMDD_P), PER_DAY, "rate of TMDD")
+    assert infer_units(tmdd, ("day", TMDD_Y, TMDD_P)) == PER_DAY
+
+
+def test_equal_units_written_differently_fit():
+    check_units(tmdd, ("day", TMDD_Y | {"R": "nmol/L"}, TMDD_P | {"V": "mL", "CL": "mL/day"}), PER_DAY, "rate of TMDD")
+
+
+def test_every_output_in_the_wrong_time_unit_is_named():
+    hours = TMDD_P | {"CL": "L/h", "kon": "1/nM/h", "koff": "1/h", "ksyn": "nM/h", "kdeg": "1/h", "kint": "1/h"}
+    with pytest.raises(UnitError) as error:
+        check_units(tmdd, ("day", TMDD_Y, hours), PER_DAY, "rate of TMDD")
+    message = str(error.value)
+    assert message.startswith("rate of TMDD: 3 problems")
+    for name in TMDD_Y:
+        assert f"`{name}` has unit `nM/h`, but `nM/day` is needed" in message
+    assert "multiply by a Parameter of 24 `h/day`" in message
+
+
+def test_the_hint_repairs_the_model():
+    def repaired(t, y, p):
+        return {"C": -p["k"] * p["hours_per_day"] * y["C"]}
+
+    check_units(repaired, ("day", {"C": "nM"}, {"k": "1/h", "hours_per_day": "h/day"}), {"C": "nM/day"}, "rate")
+
+
+def test_one_rate_in_hours_is_cited_with_its_line():
+    with pytest.raises(UnitError) as error:
+        check_units(tmdd, ("day", TMDD_Y, TMDD_P | {"kdeg": "1/h"}), PER_DAY, "rate of TMDD")
+    message = str(error.value)
+    assert "`nM/day` and `nM/h` are subtracted from each other" in message
+    assert "multiply by a Parameter of 24 `h/day`" in message
+    assert line_of(tmdd, '"R": ') in message
+    assert '"R": p["ksyn"] - p["kdeg"]' in message  # the text of the line
+
+
+def test_output_mismatch_cites_line_and_reason():
+    def rates(t, y, p):
+        return {"C": -p["k"] * y["C"]}
+
+    reason = "species `C` is declared in nM and time in day"
+    with pytest.raises(UnitError) as error:
+        check_units(
+            rates, ("day", {"C": "nM"}, {"k": "1/h"}), {"C": unit("nM/day")}, "rate of M", because={"C": reason}
+        )
+    message = str(error.value)
+    assert f"rate of M: `C` has unit `nM/h`, but {reason}, so `nM/day` is needed" in message
+    assert line_of(rates, '-p["k"]') in message
+
+
+def test_adding_a_number_to_a_concentration():
+    def bad(C):
+        return C + 1.0
+
+    message = fault(bad, C="nM")
+    assert "`nM` and the number 1 are added to each other" in message
+    assert "must be a Parameter" in message
+    assert line_of(bad, "C + 1.0") in message
+
+
+def test_zero_inf_and_nan_fit_everywhere():
+    assert infer(lambda C: C + 0.0, C="nM") == unit("nM")
+    assert infer(lambda C: jnp.where(C > 0, C, jnp.nan) + jnp.minimum(C, jnp.inf), C="nM") == unit("nM")
+    check_units(lambda p: {"C": 0.0, "R": p["R0"]}, ({"R0": "nM"},), {"C": "nM", "R": "nM"}, "initial")
+
+
+def test_a_number_as_an_initial_state_is_refused():
+    with pytest.raises(UnitError, match=r"`C` is the number 10, but `nM` is needed.*must be a Parameter"):
+        check_units(lambda p: {"C": 10.0}, ({"R0": "nM"},), {"C": "nM"}, "initial")
+
+
+@pytest.mark.parametrize("function", [jnp.exp, jnp.log, jnp.tanh, jnp.sin, jax.nn.sigmoid, jnp.log1p, jnp.expm1])
+def test_functions_of_numbers(function):
+    assert infer(lambda C, K: function(C / K), C="nM", K="nM").is_one
+    assert "must be a pure number" in fault(lambda C: function(C), C="nM")
+    # nM/pM has no dimension but is not a pure number: the result would be off by a factor 1000 inside the function
+    assert "1000 times a pure number" in fault(lambda C, K: function(C / K), C="nM", K="pM")
+
+
+def test_exp_of_a_rate_without_time_is_cited():
+    def bad(k):
+        return jnp.exp(-k)
+
+    message = fault(bad, k="1/day")
+    assert "`exp` of a quantity in `1/day`" in message
+    assert line_of(bad, "jnp.exp(-k)") in message
+    assert infer(lambda k, t: jnp.exp(-k * t), k="1/day", t="day").is_one
+
+
+def test_hill():
+    assert infer(lambda C, K, n: (C / K) ** n / (1 + (C / K) ** n), C="nM", K="nM", n="").is_one
+    assert infer(lambda C, K, E: E * C / (K + C), C="nM", K="nM", E="1/day") == unit("1/day")
+    message = fault(lambda C, K, n: C**n / (K**n + C**n), C="nM", K="nM", n="")
+    assert "divide by a reference first" in message
+    assert "an exponent has unit `nM`" in fault(lambda x, C: x**C, x="", C="nM")
+
+
+def test_powers_and_roots():
+    assert infer(lambda C: C**2, C="nM") == unit("nM^2")
+    assert infer(lambda C: C**0.75, C="kg") == unit("kg^(3/4)")
+    assert infer(lambda C: C**-1, C="nM") == unit("1/nM")
+    assert infer(lambda C: jnp.sqrt(C * C), C="nM") == unit("nM")
+    assert infer(lambda C: jnp.square(C) * lax.rsqrt(C) ** 2, C="nM") == unit("nM")
+    assert infer(lambda C: jnp.cbrt(C) ** 3, C="nM") == unit("nM")
+    assert infer(lambda W, W0: (W / W0) ** 0.75, W="kg", W0="kg").is_one
+
+
+def test_choices_and_limits():
+    assert infer(lambda C, K: jnp.where(C > K, C, K), C="nM", K="nM") == unit("nM")
+    assert infer(lambda C: jnp.maximum(C, 0.0), C="nM") == unit("nM")
+    assert infer(lambda C, K: jnp.clip(C, 0.0, K), C="nM", K="nM") == unit("nM")
+    assert infer(lambda C: jnp.abs(C) * jnp.sign(C), C="nM") == unit("nM")
+    assert infer(lambda C: jax.nn.relu(C), C="nM") == unit("nM")
+    assert "two branches" in fault(lambda C, R: jnp.where(C > 0, C, R), C="nM", R="day")
+    assert "compared with each other" in fault(lambda C, K: jnp.where(C > K, 1.0, 2.0), C="nM", K="pM")
+    assert "the number 1e-12" in fault(lambda C: jnp.maximum(C, 1e-12), C="nM")
+
+
+def test_a_line_inside_a_jax_function_is_the_callers_line():
+    def first(C, K):
+        return jnp.where(C > K, C, K)
+
+    def second(C, K):
+        return jnp.where(C > 0, C, K)  # jax has traced `where` already, for `first`
+
+    infer(first, C="nM", K="nM")
+    message = fault(second, C="nM", K="day")
+    assert line_of(second, "jnp.where") in message
+
+
+def test_vectors_of_mixed_units():
+    def moved(C, t, k):
+        v = jnp.stack([C, t, k])
+        w = jnp.concatenate([v[1:], v[:1]])  # t, k, C
+        return w[::-1][0] * jnp.reshape(w, (3, 1))[1, 0] * w.at[0].set(0.5)[0]
+
+    assert infer(moved, C="nM", t="day", k="1/day") == unit("nM/day")
+    assert infer(lambda C, t: jnp.array([C, t])[jnp.array([1, 0])][0], C="nM", t="day") == unit("day")
+    assert "`nM` and `day` are added" in fault(lambda C, t: jnp.sum(jnp.stack([C, t])), C="nM", t="day")
+
+
+def test_dot_of_mixed_units():
+    assert infer(lambda C, k, V, r: jnp.dot(jnp.stack([C, V]), jnp.stack([k, r])),
+                 C="nM", k="1/day", V="L", r="nM/day/L") == unit("nM/day")  # fmt: skip
+    assert "added" in fault(lambda C, t: jnp.dot(jnp.stack([C, t]), jnp.stack([C, t])), C="nM", t="day")
+
+
+def test_stoichiometric_matrix_keeps_zeros_out():
+    S = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+
+    def rates(a, b):
+        return dict(zip("xyz", S @ jnp.stack([a, b]), strict=True))
+
+    found = infer_units(lambda v: rates(**v), ({"a": "nM/day", "b": "cell/L/day"},))
+    assert found == {"x": unit("nM/day"), "y": unit("nM/day"), "z": unit("cell/L/day")}
+
+
+def test_sums_products_and_cumulative_sums():
+    def function(C, K):
+        v = jnp.stack([C, K])
+        return jnp.sum(v) + jnp.mean(v) + jnp.max(v) + jnp.cumsum(v)[-1] + jnp.sqrt(jnp.prod(v)) + jnp.linalg.norm(v)
+
+    assert infer(function, C="nM", K="nM") == unit("nM")
+    added = infer_units(
+        lambda v: {"a": jnp.zeros(3).at[jnp.array([0, 0, 2])].add(jnp.stack([v["C"], v["K"], v["t"]]))[0]},
+        ({"C": "nM", "K": "nM", "t": "day"},),
+    )
+    assert added["a"] == unit("nM")
+
+
+def test_select_hypot_and_pieces():
+    assert infer(lambda C, K: jnp.select([C > K, C < K], [C, K], 0.0), C="nM", K="nM") == unit("nM")
+    assert "branches" in fault(lambda C, t: jnp.select([C > 0, C < 0], [C, t], 0.0), C="nM", t="day")
+    assert infer(lambda C, K: jnp.hypot(C, K), C="nM", K="nM") == unit("nM")
+    assert infer(lambda C, t: jnp.split(jnp.stack([C, t]), 2)[1][0], C="nM", t="day") == unit("day")
+    assert infer(lambda C, t: jnp.stack([C, t]).at[1].multiply(C)[1], C="nM", t="day") == unit("nM*day")
+
+
+def test_object_arrays_of_units_as_arguments():
+    y = np.array(["nM", "nM"], dtype=object)
+    p = np.array(["1/day", "1/nM/day"], dtype=object)
+    found = infer_units(lambda y, p: {"r": p[1] * y[0] * y[1] - p[0] * y[0]}, (y, p))
+    assert found["r"] == unit("nM/day")
+
+
+@jax.jit
+def saturation(C, K):
+    wrong = C + K
+    return C / wrong
+
+
+def test_nested_jit_is_entered_and_cites_the_inner_line():
+    assert infer(lambda C, K: saturation(C, K), C="nM", K="nM").is_one
+    assert line_of(inspect.unwrap(saturation), "wrong = C + K") in fault(lambda C, K: saturation(C, K), C="nM", K="day")
+
+
+def test_custom_derivatives_and_remat_are_entered():
+    @jax.custom_vjp
+    def twice(x):
+        return 2 * x
+
+    twice.defvjp(lambda x: (twice(x), None), lambda _, g: (2 * g,))
+    assert infer(lambda C: twice(C), C="nM") == unit("nM")
+    assert infer(lambda C: jax.checkpoint(lambda x: x * x)(C), C="nM") == unit("nM^2")
+    assert infer(lambda x: jax.nn.softplus(x), x="").is_one
+
+
+def test_vmap_inside():
+    assert infer(lambda C, K: jax.vmap(lambda x: x * K)(jnp.stack([C, K]))[1], C="nM", K="nM") == unit("nM^2")
+
+
+def test_cond_joins_its_branches():
+    known = {"t": "day", "d": "day", "C": "nM"}
+    assert infer(lambda t, d, C: lax.cond(t > d, lambda x: x, lambda x: 2 * x, C), **known) == unit("nM")
+    message = fault(lambda t, d, C: lax.cond(t > d, lambda x: x * x, lambda x: 2 * x, C), **known)
+    assert "two branches" in message
+
+
+def test_table_lookup():
+    xs, ys = np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0])
+    assert infer(lambda t, tau: jnp.interp(t / tau, xs, ys), t="day", tau="day").is_one
+    assert "compared" in fault(lambda t: jnp.interp(t, xs, ys), t="day")
+
+
+def test_short_loops_are_written_out():
+    assert infer(lambda C: lax.fori_loop(0, 3, lambda i, x: x * 2, C), C="nM") == unit("nM")
+    assert infer(lambda C: lax.scan(lambda c, x: (c + x, c), 0 * C, jnp.stack([C, C]))[1][1], C="nM") == unit("nM")
+
+
+def test_loop_of_unknown_length_is_not_traceable():
+    def halve(C, K):
+        return lax.while_loop(lambda x: x > K, lambda x: x / 2, C)
+
+    with pytest.raises(NotTraceable) as error:
+        infer(halve, C="nM", K="nM")
+    assert "`while`" in str(error.value)
+    assert line_of(halve, "while_loop") in str(error.value)
+
+
+def test_unknown_primitive_is_named_with_its_line():
+    def ordered(C, K):
+        return jnp.sort(jnp.stack([C, K]))[0]
+
+    with pytest.raises(NotTraceable) as error:
+        infer(ordered, C="nM", K="nM")
+    assert "`sort`" in str(error.value)
+    assert line_of(ordered, "jnp.sort") in str(error.value)
+
+
+def test_faults_are_collected_up_to_ten():
+    def many(C, t):
+        total = C * 0.0
+        for i in range(1, 14):
+            total = total + (C + i * t) * 0.0
+        return total
+
+    with pytest.raises(UnitError) as error:
+        check_units(lambda v: {"a": many(**v)}, ({"C": "nM", "t": "day"},), {"a": "nM"}, "rate")
+    assert str(error.value).count("are added") == 1  # one line, one fault
+
+    def lines(C, t, k, V):
+        return {"a": C + t, "b": C + k, "c": C + V, "d": t + k, "e": t + V, "f": k + V, "g": C - t, "h": C - k,
+                "i": C - V, "j": t - k, "k": t - V, "l": k - V}  # fmt: skip
+
+    with pytest.raises(UnitError) as error:
+        infer_units(lambda v: lines(**v), ({"C": "nM", "t": "day", "k": "1/day", "V": "L"},))
+    assert "12 problems" in str(error.value)
+    assert len(re.findall(r"^  - ", str(error.value), flags=re.M)) == 10
+    assert "and 2 more" in str(error.value)
+
+
+def test_registered_namespaces_are_arguments():
+    class Box:
+        def __init__(self, **values):
+            self.__dict__.update(values)
+
+    jax.tree_util.register_pytree_node(
+        Box,
+        lambda box: (tuple(box.__dict__.values()), tuple(box.__dict__)),
+        lambda names, leaves: Box(**dict(zip(names, leaves, strict=True))),
+    )
+    found = infer_units(lambda t, y, p: {"C": -p.k * y.C}, ("day", Box(C="nM"), Box(k="1/day")))
+    assert found == {"C": unit("nM/day")}
+
+
+def test_the_check_leaves_jax_config_alone():
+    before = jax.config.read("jax_enable_x64")
+    with jax.enable_x64(False):
+        infer(lambda C: C * 2, C="nM")
+        assert not jax.config.read("jax_enable_x64")
+    assert jax.config.read("jax_enable_x64") == before
+
+
+def test_result_must_be_a_dict():
+    with pytest.raises(UnitError, match="must return a dict"):
+        infer_units(lambda C: C, ("nM",))
+    with pytest.raises(UnitError, match="Cannot read the unit `nm0l`"):
+        infer(lambda C: C, C="nm0l")
