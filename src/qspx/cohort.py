@@ -49,6 +49,9 @@ class Cohort:
             raise SolveError("the cohort is empty; sample at least one subject.")
         object.__setattr__(self, "theta", theta)
         object.__setattr__(self, "status", np.asarray(self.status, dtype=np.int64))
+        if self.status.shape != (len(theta),):
+            raise SolveError(f"Argument `status` must have shape ({len(theta)},), one code per subject, but has "
+                             f"{self.status.shape}.")  # fmt: skip
         object.__setattr__(self, "weights", self._checked_weights())
 
     def _checked_weights(self) -> np.ndarray:

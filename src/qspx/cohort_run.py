@@ -145,7 +145,7 @@ class _Plan:
             batch = self.integrator.solve_batch(self.request, theta, events)
             status[todo], steps[todo] = batch.status, batch.steps
             metrics[todo], values[todo] = batch.summaries, batch.values
-        return _Block(status.reshape(arms, n), steps.reshape(arms, n), metrics.reshape(arms, n, -1),
+        return _Block(status.reshape(arms, n), steps.reshape(arms, n), metrics.reshape(arms, n, len(self.metric_names)),
                       values.reshape(arms, n, *shape[1:]))  # fmt: skip
 
     def _arm_theta(self, a: int, part: slice) -> np.ndarray:
@@ -169,7 +169,7 @@ class _Plan:
             "events_sha256": hashlib.sha256(b"".join(f.tobytes() for e in self.events for f in e)).hexdigest(),
             "times": list(self.request.times),
             "observables": list(self.request.observables),
-            "summaries": list(self.metric_names),
+            "summaries": [repr(s) for s in self.request.summaries],
             "window": [self.request.t0, self.request.t1],
             "integrator": self.integrator.settings,
             "shard": self.shard,
@@ -190,10 +190,9 @@ class _Plan:
 
     def read(self, store: RunStore, i: int) -> _Block:
         frame = store.read_metrics(i)
-        arms = len(self.protocol.arms)
-        metrics = frame[list(self.metric_names)].to_numpy(float).reshape(arms, -1, len(self.metric_names))
-        return _Block(frame["status"].to_numpy().reshape(arms, -1), frame["steps"].to_numpy().reshape(arms, -1),
-                      metrics, None)  # fmt: skip
+        shape = (len(self.protocol.arms), len(frame) // len(self.protocol.arms))
+        metrics = frame[list(self.metric_names)].to_numpy(float).reshape(*shape, len(self.metric_names))
+        return _Block(frame["status"].to_numpy().reshape(shape), frame["steps"].to_numpy().reshape(shape), metrics, None)
 
 
 def _open_store(plan: _Plan, out: str | Path) -> RunStore:
@@ -244,7 +243,8 @@ def _collect(plan: _Plan, store: RunStore | None, blocks: Mapping[int, _Block], 
 def _first_advice(status: np.ndarray) -> str:
     from qspx._status import STATUS_ADVICE
 
-    return STATUS_ADVICE[Status(int(status.flat[0]))].capitalize() + "."
+    advice = STATUS_ADVICE[Status(int(status.flat[0]))]
+    return advice[0].upper() + advice[1:] + "."
 
 
 def _units(request: SolveRequest) -> dict[str, str]:

@@ -20,7 +20,7 @@ from qspx.model import AbstractModel
 from qspx.units import Unit, conversion, split_per_kg, unit
 
 
-def _require(condition: bool, message: str) -> None:
+def _require(condition: bool | np.bool_, message: str) -> None:
     if not condition:
         raise DoseError(message)
 
@@ -30,7 +30,7 @@ class Dose:
     """One administration.
 
     Args:
-        amount: > = 0, in `unit` (mass or amount; append `/kg` for a dose per body weight: "ug/kg").
+        amount: >= 0, in `unit` (mass or amount; append `/kg` for a dose per body weight: "ug/kg").
         into: species that receives it.
         at: time, in the regimen's time unit.
         duration: of a zero-order infusion; None is a bolus.
@@ -49,12 +49,12 @@ class Dose:
         _require(math.isfinite(self.amount) and self.amount >= 0,
                  f"Argument `amount` of a Dose must be a number >= 0, but {self.amount} was given.")  # fmt: skip
         _require(math.isfinite(self.at), f"Argument `at` of a Dose must be finite, but {self.at} was given.")
-        _require(self.duration is None or self.duration > 0,
-                 f"Argument `duration` must be > 0 (None is a bolus), but {self.duration} was given.")  # fmt: skip
+        _require(self.duration is None or 0 < self.duration < math.inf,
+                 f"Argument `duration` must be > 0 and finite (None is a bolus), but {self.duration} was given.")  # fmt: skip
         for role in ("bioavailability", "lag"):
             value = getattr(self, role)
-            _require(value is None or isinstance(value, str) or value >= 0,
-                     f"Argument `{role}` must be >= 0, but {value} was given.")  # fmt: skip
+            _require(value is None or isinstance(value, str) or 0 <= value < math.inf,
+                     f"Argument `{role}` must be a number >= 0 or a parameter name, but {value} was given.")  # fmt: skip
         split_per_kg(self.unit)
 
 
@@ -157,8 +157,7 @@ PADDING = (np.inf, 0.0, 0, 0.0, 0.0, 0.0, 1.0, -1, 0.0, -1)
 
 def dose_events(regimen: Regimen, model: AbstractModel, size: int | None = None) -> DoseEvents:
     """The regimen in the model's units, padded to `size` events. Raises `DoseError` or `UnitError` naming the dose."""
-    to_model_time = conversion(regimen.time_unit, model.time_unit)
-    rows = [_event_row(d, model, to_model_time, f"dose {i} ({d.amount:g} {d.unit} into `{d.into}`)")
+    rows = [_event_row(d, model, regimen.time_unit, f"dose {i} ({d.amount:g} {d.unit} into `{d.into}`)")
             for i, d in enumerate(regimen.doses)]  # fmt: skip
     rows += [PADDING] * ((size or len(rows)) - len(rows))
     integers = {"species", "bioavailability_index", "lag_index"}
@@ -166,21 +165,31 @@ def dose_events(regimen: Regimen, model: AbstractModel, size: int | None = None)
                         for field, column in zip(DoseEvents._fields, zip(*rows, strict=True), strict=True)))  # fmt: skip
 
 
-def _event_row(dose: Dose, model: AbstractModel, to_model_time: float, where: str) -> tuple:
+def _in_model_time(t: float, time_unit: str, model: AbstractModel) -> float:
+    """Rounded once, so that 168 h is day 7 and not the number beside it."""
+    factor = conversion(time_unit, model.time_unit)
+    return t * factor if factor >= 1 else t / conversion(model.time_unit, time_unit)
+
+
+def _event_row(dose: Dose, model: AbstractModel, time_unit: str, where: str) -> tuple:
     index = model.species_index(dose.into)
     declared = model.species[dose.into]
     factor, weight_power, mass_power = _amount_factor(dose, model, where)
-    f, f_index = _constant_or_parameter(dose.bioavailability, declared.bioavailability, 1.0, model, 1.0)
-    lag, lag_index = _constant_or_parameter(dose.lag, declared.lag, 0.0, model, to_model_time)
-    return (dose.at * to_model_time, (dose.duration or 0.0) * to_model_time, index, dose.amount * factor, weight_power,
-            mass_power, f, f_index, lag, lag_index)  # fmt: skip
+    f, f_index = _constant_or_parameter("bioavailability", dose, declared, model, where)
+    lag, lag_index = _constant_or_parameter("lag", dose, declared, model, where)
+    at, duration, lag = (_in_model_time(t, time_unit, model) for t in (dose.at, dose.duration or 0.0, lag))
+    return at, duration, index, dose.amount * factor, weight_power, mass_power, f, f_index, lag, lag_index
 
 
-def _constant_or_parameter(given, declared, default: float, model: AbstractModel, scale: float):
-    value = declared if given is None else given
+def _constant_or_parameter(role: str, dose: Dose, declared, model: AbstractModel, where: str) -> tuple[float, int]:
+    """What the dose says, else the species: (number, -1), or (unused number, parameter index)."""
+    default = {"bioavailability": 1.0, "lag": 0.0}[role]
+    value = getattr(dose, role) if getattr(dose, role) is not None else getattr(declared, role)
     if isinstance(value, str):
-        return default, model.parameter_index(value)
-    return (default if value is None else value * scale), -1
+        index = model.parameter_index(value)
+        model.check_role(role, value, where)
+        return default, index
+    return (default if value is None else float(value)), -1
 
 
 def amount_unit(model: AbstractModel, species: str) -> Unit:

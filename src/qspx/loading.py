@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
+import linecache
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
-from qspx._errors import ModelError
+from qspx._errors import ModelError, QspxError
 from qspx.model import AbstractModel
 
 
@@ -38,15 +39,17 @@ def load_model(path: str | Path, **switches: Any) -> AbstractModel:
 
 def _import(path: Path):
     name = f"qspx_model_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
+    linecache.checkcache(str(path))
     try:
-        spec.loader.exec_module(module)
+        # not through the import system: its bytecode cache tells files apart by size and whole seconds, so that
+        # a constant changed twice within one second would load the old model
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except Exception as error:
         del sys.modules[name]
-        if isinstance(error, ModelError):
+        if isinstance(error, QspxError):
             raise
         raise ModelError(f"{path.name} cannot be run as a model file: {type(error).__name__}: {error}") from error
     return module

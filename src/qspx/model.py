@@ -12,14 +12,15 @@ import functools
 import hashlib
 import keyword
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspx._errors import ModelError, closest
+from qspx._errors import ModelError, UnitError, closest
 from qspx.units import unit
 from qspx.values import Values, stack
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 TAGS = ("measured", "literature", "estimated", "assumed", "covariate", "constant")
 SCALES = ("log", "lin", "logit")
-RESERVED = {"keys", "accessed", "t"}
+RESERVED = {"keys", "accessed", "t", "_names", "_vector", "_cache", "_kind", "_elements"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +105,22 @@ class Lint:
         return f"{self.rule}: {self.where}: {self.message}{accepted}"
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _constants(x: Any) -> Iterator[Any]:
+    """Arrays that a traced program holds, those of the functions that it calls included."""
+    if isinstance(x, tuple | list):
+        for item in x:
+            yield from _constants(item)
+    elif hasattr(x, "consts"):
+        yield from x.consts
+        yield from _constants(x.jaxpr)
+    elif hasattr(x, "eqns"):
+        for eqn in x.eqns:
+            yield from _constants(list(eqn.params.values()))
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 class AbstractModel(abc.ABC):
     """Base of every model. Subclasses declare `Species`, `Parameter` and `Observable` as class attributes; annotated
@@ -121,12 +138,17 @@ class AbstractModel(abc.ABC):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        for name, declared in vars(cls).items():
+            if isinstance(declared, Species | Parameter | Observable) and hasattr(AbstractModel, name):
+                raise ModelError(f"`{name}` of {cls.__name__} cannot name a {type(declared).__name__.lower()}, because "
+                                 f"every model has an attribute of that name; rename it.")  # fmt: skip
         own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not own_init)(cls)
 
     def __post_init__(self):
         self._check_declarations()
         self.check_units()
+        self._check_returned()
 
     # what the user writes ---------------------------------------------------------------------------------------
 
@@ -231,6 +253,10 @@ class AbstractModel(abc.ABC):
         if any(n not in self.species for n in names):
             computed = self.observables(t, self.states_of(y), self.values_of(theta))
         index = self._index[0]
+        for n in names:
+            if n not in computed and n not in index:
+                raise ModelError(f"`observables` of {self.name} does not return the declared observable `{n}`."
+                                 f"{closest(n, computed)}")  # fmt: skip
         return stack([computed[n] if n in computed else y[index[n]] for n in names], y)
 
     # checks -----------------------------------------------------------------------------------------------------
@@ -246,12 +272,35 @@ class AbstractModel(abc.ABC):
                 if (ref := getattr(s, role)) is not None and ref not in self.parameters:
                     raise ModelError(f"species `{name}`: `{role}` names parameter `{ref}`, which {self.name} does not "
                                      f"declare.{closest(ref, self.parameters)}")  # fmt: skip
+                if ref is not None:
+                    self.check_role(role, ref, f"species `{name}`")
         for role in ("molar_mass", "body_weight"):
             if (ref := getattr(self, role)) is not None and ref not in self.parameters:
-                raise ModelError(f"`{role}` of {self.name} names parameter `{ref}`, which is not declared.")
+                raise ModelError(f"`{role}` of {self.name} names parameter `{ref}`, which is not declared."
+                                 f"{closest(ref, self.parameters)}")  # fmt: skip
+            if ref is not None:
+                self.check_role(role, ref, self.name)
         for declared in (self.species, self.parameters, self.outputs):
             for d in declared.values():
                 unit(d.unit)
+
+    def check_role(self, role: str, name: str, where: str) -> None:
+        """Raise `UnitError` unless the parameter's unit is one that the role can use (it is not converted later)."""
+        declared = unit(self.parameters[name].unit)
+        needed = {"lag": self.time_unit, "bioavailability": "1", "molar_mass": "g/mol", "body_weight": "kg"}.get(role)
+        if needed is None:
+            return
+        exact = role in ("lag", "bioavailability")
+        if not (declared == unit(needed) if exact else declared.same_dimension(unit(needed))):
+            raise UnitError(f"{where}: `{role}` names parameter `{name}` in {declared}, but it must be in {needed}"
+                            f"{'' if exact else ' or a multiple of it'}.")  # fmt: skip
+
+    def _check_returned(self) -> None:
+        """Trace the three functions once, so that a name that is missing or not declared is found here."""
+        y, theta = np.ones(len(self.species)), self.theta
+        jax.eval_shape(self.initial_vector, theta)
+        jax.eval_shape(self.rates_vector, 1.0, y, theta)
+        jax.eval_shape(functools.partial(self.observables_vector, names=list(self.outputs)), 1.0, y, theta)
 
     def _units(self) -> tuple[Values, Values, str]:
         y = Values(list(self.species), [s.unit for s in self.species.values()], "species")
@@ -286,17 +335,18 @@ class AbstractModel(abc.ABC):
         for declared in (self.species, self.parameters, self.outputs):
             digest.update(repr(sorted((k, repr(v)) for k, v in declared.items())).encode())
             digest.update(repr(list(declared)).encode())
-        y, theta = jnp.ones(len(self.species)), jnp.asarray(self.theta)
         outputs = list(self.outputs)
-        for f, args in (
-            (self.initial_vector, (theta,)),
-            (self.rates_vector, (1.0, y, theta)),
-            (functools.partial(self.observables_vector, names=outputs), (1.0, y, theta)),
-        ):
-            jaxpr = jax.make_jaxpr(f)(*args)
-            digest.update(str(jaxpr.jaxpr).encode())
-            for c in jaxpr.consts:
-                digest.update(np.asarray(c).tobytes())
+        with jax.enable_x64(True):  # the same hash whether or not float64 has been switched on yet
+            y, theta = jnp.ones(len(self.species)), jnp.asarray(self.theta)
+            for f, args in (
+                (self.initial_vector, (theta,)),
+                (self.rates_vector, (1.0, y, theta)),
+                (functools.partial(self.observables_vector, names=outputs), (1.0, y, theta)),
+            ):
+                closed = jax.make_jaxpr(f)(*args)
+                digest.update(_ADDRESS.sub("", str(closed.jaxpr)).encode())
+                for c in _constants(closed):
+                    digest.update(np.asarray(c).tobytes())
         return digest.hexdigest()
 
     def __hash__(self) -> int:

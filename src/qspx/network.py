@@ -89,6 +89,7 @@ class Network(AbstractModel):
         self._check_names()
         self._check_declarations()
         self.check_units()
+        self._check_returned()
         if errors := [x for x in self.lints() if not x.deviation and x.rule in ("mass balance", "valency")]:
             raise ModelError(f"{self.label}: " + "; ".join(map(str, errors[:5])))
 
@@ -108,6 +109,9 @@ class Network(AbstractModel):
             free = found[b.ligand]
             for c in b.complexes():
                 parts = dict(free.parts) | dict.fromkeys(sorted(c), 1)
+                if b.species_name(c) in found:
+                    raise ModelError(f"binding in `{b.compartment}` makes species `{b.species_name(c)}`, but there is one "
+                                     f"of that name; rename the species, the compartment or a site.")  # fmt: skip
                 found[b.species_name(c)] = Species(free.unit, f"{b.ligand} with {'+'.join(sorted(c))}", free.volume,
                                                    parts=parts)  # fmt: skip
         return found
@@ -125,6 +129,10 @@ class Network(AbstractModel):
     def outputs(self) -> dict[str, Observable]:
         declared = {k: o for k, (o, _) in self.observable_functions.items()}
         for part in self.tracked:
+            if not any(part in s.parts for s in self.species.values()):
+                known = sorted({k for s in self.species.values() for k in s.parts})
+                raise ModelError(f"Argument `tracked` names part `{part}`, which no species of {self.label} holds; the "
+                                 f"parts are {known}.{closest(part, known)}")  # fmt: skip
             amount = self._amount_unit(next(k for k, s in self.species.items() if part in s.parts))
             declared[f"amount_{part}"] = Observable(amount.text, f"{part} in all species")
             declared[f"elimination_{part}"] = Observable((amount / unit(self.time)).text, f"{part} leaving the model")
@@ -142,6 +150,13 @@ class Network(AbstractModel):
 
     def _check_names(self) -> None:
         known = {**self.species, **self.sites}
+        for site in self.sites:
+            if site in self.species or site in self.parameters:
+                raise ModelError(f"free site `{site}` of {self.label} has the name of a species or parameter; rename it.")
+        for name in self.initial_functions:
+            if name not in self.species:
+                raise ModelError(f"Argument `initial_functions` names `{name}`, which is not a species of {self.label}."
+                                 f"{closest(name, self.species)}")  # fmt: skip
         names = [r.name for r in self.all_reactions]
         if twice := [n for n in names if names.count(n) > 1]:
             raise ModelError(f"two reactions of {self.label} are called `{twice[0]}`; names must be unique.")
@@ -195,8 +210,24 @@ class Network(AbstractModel):
 
     def observables_vector(self, t, y, theta, names: Sequence[str]):
         index, p = self._index[0], self.values_of(theta)
-        named = Values(self._plan.extended_index, self._extended(y, theta), "species or free site")
+        sites = any(self._reads_sites(n) for n in names)
+        vector = self._extended(y, theta) if sites else y
+        named = Values(self._plan.extended_index if sites else index, vector, "species or free site")
         return stack([y[index[n]] if n in index else self._observable(n, t, y, theta, named, p) for n in names], y)
+
+    @functools.cached_property
+    def _site_readers(self) -> frozenset[str]:
+        """Observables that read a free site: only they need the free sites computed."""
+        found = set()
+        for name, (_, f) in self.observable_functions.items():
+            named = Values(self._plan.extended_index, np.ones(len(self._plan.extended_index)), "species or free site")
+            f(np.float64(1.0), named, self.values_of(self.theta))
+            if named.accessed & set(self.sites):
+                found.add(name)
+        return frozenset(found)
+
+    def _reads_sites(self, name: str) -> bool:
+        return name in self._site_readers
 
     def _observable(self, name, t, y, theta, named, p):
         if name in self.observable_functions:

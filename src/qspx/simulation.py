@@ -117,7 +117,7 @@ def simulate(
     integrator = integrator or DiffraxIntegrator()
     request = solve_request(model, [regimen], times, observables, summaries)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
-    batch = integrator.solve_batch(request, model.theta_with(parameters)[None], events)
+    batch = integrator.for_one().solve_batch(request, model.theta_with(parameters)[None], events)
     status = Status(int(batch.status[0]))
     if status != Status.OK:
         raise SolveError(f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "

@@ -56,7 +56,8 @@ class RunStore:
         if self.manifest_path.exists():
             self._check_same(json.loads(self.manifest_path.read_text()))
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        started = {"shards", "metrics", "patients.parquet"}  # what a run leaves that is killed before its manifest exists
+        if self.path.exists() and any(f.name not in started and not f.name.startswith(".") for f in self.path.iterdir()):
             raise ConfigError(f"Argument `out` must be a new or an empty directory, or one of an earlier run, but "
                               f"{str(self.path)!r} holds other files. Choose another one.")  # fmt: skip
         for folder in ("shards", "metrics"):

@@ -22,6 +22,11 @@ class AbstractSummary(abc.ABC):
     kind: ClassVar[str] = ""
 
     def __post_init__(self):
+        for role in ("start", "end"):
+            edge = getattr(self, role)
+            if edge is not None and not math.isfinite(edge):
+                raise ProtocolError(f"{type(self).__name__}({self.observable!r}): `{role}` must be finite, or None for the "
+                                    f"{role} of the run, but {edge} was given.")  # fmt: skip
         if self.start is not None and self.end is not None and not self.start < self.end:
             raise ProtocolError(f"{type(self).__name__}({self.observable!r}): `start` must be before `end`, but "
                                 f"{self.start:g} and {self.end:g} were given.")  # fmt: skip
@@ -31,7 +36,7 @@ class AbstractSummary(abc.ABC):
         """`max(nACT)`, or `max(nACT, 7..14)` with a window."""
         if self.start is None and self.end is None:
             return f"{self.kind}({self.observable})"
-        edge = ["" if x is None or math.isinf(x) else f"{x:g}" for x in (self.start, self.end)]
+        edge = ["" if x is None else f"{x:g}" for x in (self.start, self.end)]
         return f"{self.kind}({self.observable}, {edge[0]}..{edge[1]})"
 
 

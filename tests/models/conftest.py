@@ -21,11 +21,11 @@ def model_file(repo_root):
 
 @pytest.fixture(scope="session")
 def same_digits():
-    """`same_digits(value, "0.0528")`: the value rounds to the printed text (to one part in a hundred of its last place,
-    since the printed number may itself have been rounded at the border)."""
+    """`same_digits(value, "0.0528")`: the value is within `units` of the last place of the printed text (half of one is
+    rounding; the default leaves a hundredth for numbers at the border)."""
 
-    def check(value, printed):
+    def check(value, printed, units=0.51):
         last_place = float(Decimal(1).scaleb(Decimal(printed).as_tuple().exponent))
-        assert abs(value - float(printed)) <= 0.51 * last_place, f"{value:.8g} is not {printed}"
+        assert abs(value - float(printed)) <= units * last_place, f"{value:.8g} is not {printed}"
 
     return check

@@ -55,7 +55,9 @@ def test_readme_lists_the_model(path):
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(p, marks=[pytest.mark.slow] if p.stem == "isb2001" else []) for p in FILES], ids=lambda p: p.stem
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.stem == "isb2001" else []) for p in FILES],
+    ids=lambda p: p.stem,
 )
 def test_published_numbers(path):
     """With the default switches. isb2001 with the deviations of the listing is in test_isb2001.py."""

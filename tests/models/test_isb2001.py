@@ -37,20 +37,24 @@ def balanced(isb):
 
 # numbers of the paper and golden values ---------------------------------------------------------------------------
 
-GOLDEN = [  # nmol; Cmax, tmax, C on days 1, 7, 21; peak nACT, at, nACT on days 7, 21
-    (0.018041, "3.02645e-4", "3.24", "1.9362e-4", "2.22803e-4", "3.48523e-5", "3.19474e-3", "3.46", "2.4143e-3", "3.78435e-4"),
-    (0.18041, "3.03041e-3", "3.24", "1.9378e-3", "2.23021e-3", "3.48679e-4", "0.0319891", "3.46", "0.0241672", "3.78605e-3"),
-    (1.8041, "0.0307037", "3.24", "0.0195392", "0.0225217", "3.50249e-3", "0.324094", "3.46", "0.244102", "0.0380314"),
-]  # fmt: skip
+# nmol; Cmax, tmax, C on days 1, 7, 21; peak nACT, at, nACT on days 7, 21
+GOLDEN = """
+0.018041 3.02645e-4 3.24 1.9362e-4 2.22803e-4 3.48523e-5 3.19474e-3 3.46 2.4143e-3 3.78435e-4
+0.18041  3.03041e-3 3.24 1.9378e-3 2.23021e-3 3.48679e-4 0.0319891  3.46 0.0241672 3.78605e-3
+1.8041   0.0307037  3.24 0.0195392 0.0225217  3.50249e-3 0.324094   3.46 0.244102  0.0380314
+"""
 
 
-@pytest.mark.parametrize("row", GOLDEN, ids=lambda r: f"{r[0]} nmol")
+@pytest.mark.parametrize("row", GOLDEN.split("\n")[1:-1], ids=lambda r: r.split()[0] + " nmol")
 def test_golden_values(isb, paper, same_digits, row):
-    solution = isb.single_dose(paper, row[0], "nmol")
+    dose, *printed = row.split()
+    solution = isb.single_dose(paper, float(dose), "nmol")
     s, C, n_act = solution.summaries, solution["C"], solution["nACT"]
     found = [s["max(C)"], s["tmax(C)"], *C, s["max(nACT)"], s["tmax(nACT)"], *n_act[1:]]
-    for value, printed in zip(found, row[1:], strict=True):
-        same_digits(value, printed)
+    for value, text in zip(found, printed, strict=True):
+        # The third nACT peak is 0.32409458 here, whether rtol is 1e-9 or 1e-11: 0.585 of the last place above the
+        # printed one. Everything else rounds to the digits printed.
+        same_digits(value, text, units=0.6)
 
 
 def test_published_numbers(paper):
@@ -140,7 +144,7 @@ def test_a_hundred_virtual_patients(paper, same_digits):
     events = dose_events(qspx.Regimen.single(5.0, "ug/kg", "depot"), paper)
     rows = DoseEvents(*(np.repeat(x[None], 100, axis=0) for x in events))
     request = SolveRequest(paper, (), (), (qspx.Max("nACT"),), 0.0, 21.0)
-    batch = PRECISE.solve_batch(request, virtual_patients(paper), rows)
+    batch = DiffraxIntegrator(rtol=1e-7, atol=1e-14).solve_batch(request, virtual_patients(paper), rows)
     peaks = batch.summaries[:, 0]
     for value, printed in zip(np.percentile(peaks, [5, 50, 95]), ["0.163", "0.335", "0.688"], strict=True):
         same_digits(value, printed)
@@ -213,40 +217,42 @@ REGIMENS = {
 def recovered(model, regimen):
     """Drug in the model on day 21 and drug eliminated until then, as a share of 2 nmol."""
     solution = qspx.simulate(model, regimen, [21.0], observables=["amount_drug"],
-                             summaries=[qspx.AUC("elimination_drug")], integrator=DiffraxIntegrator(rtol=1e-11, atol=1e-16))  # fmt: skip
+                             summaries=[qspx.AUC("elimination_drug")], integrator=PRECISE)  # fmt: skip
     return (solution["amount_drug"][0] + solution.summaries["auc(elimination_drug)"]) / 2.0
 
 
 @pytest.mark.parametrize("regimen", REGIMENS.values(), ids=REGIMENS)
 def test_mass_balance(balanced, regimen):
-    assert recovered(balanced, regimen) == pytest.approx(1.0, abs=1e-8)
+    assert recovered(balanced, regimen) == pytest.approx(1.0, abs=1e-10)
 
 
 @pytest.mark.slow
 def test_q2_loses_drug_and_q1_does_not(isb):
-    assert recovered(isb.build(q1=True), REGIMENS["intravenous"]) == pytest.approx(1.0, abs=1e-8)
-    assert abs(recovered(isb.build(q2=True), REGIMENS["intravenous"]) - 1.0) > 1e-6
+    """Little drug, 3e-8 of the dose: what leaves 8B a second time comes back when 8BP dissociates."""
+    assert recovered(isb.build(q1=True), REGIMENS["intravenous"]) == pytest.approx(1.0, abs=1e-10)
+    assert recovered(isb.build(q2=True), REGIMENS["intravenous"]) < 1.0 - 1e-9
 
 
 # teclistamab ------------------------------------------------------------------------------------------------------
 
 
 def teclistamab_run(isb, q1, q2):
-    """38.4 µg/kg into the blood, the first dose level with responses."""
-    names = ("nACT", "bm_bP", "bm_P", "bm_4BP")
-    return qspx.simulate(isb.teclistamab(q1, q2), qspx.Regimen.single(38.4, "ug/kg", "C"), [21.0], observables=["C"],
-                         summaries=[qspx.Max(n) for n in names], integrator=PRECISE).summaries  # fmt: skip
+    """38.4 µg/kg into the blood, the first dose level with responses: peak nACT, and complexes with CD38 on day 2."""
+    names = ("bm_bP", "bm_4bP", "bm_P", "bm_4BP")
+    solution = qspx.simulate(isb.teclistamab(q1, q2), qspx.Regimen.single(38.4, "ug/kg", "C"), [2.0, 21.0],
+                             observables=names, summaries=[qspx.Max("nACT")], integrator=PRECISE)  # fmt: skip
+    return solution.summaries["max(nACT)"], {n: solution[n][0] for n in names}
 
 
 def test_q1_makes_complexes_that_teclistamab_cannot_form(isb):
     """Without a CD38 arm there is no complex with CD38. Q1 makes them, and they multiply nACT by six."""
-    without, with_q1 = teclistamab_run(isb, False, False), teclistamab_run(isb, True, False)
-    assert without["max(bm_bP)"] == without["max(bm_P)"] == without["max(bm_4BP)"] == 0.0
-    assert with_q1["max(bm_bP)"] > 0.0
-    assert with_q1["max(nACT)"] > 4.0 * without["max(nACT)"]
+    (without, none), (with_q1, made) = teclistamab_run(isb, False, False), teclistamab_run(isb, True, False)
+    assert set(none.values()) == {0.0}
+    assert made["bm_bP"] > 0.0 and made["bm_4bP"] > 0.0
+    assert with_q1 / without == pytest.approx(5.85, abs=0.01)
 
 
 @pytest.mark.slow
 def test_q2_needs_the_cd38_arm(isb):
-    with_q2, without = teclistamab_run(isb, False, True), teclistamab_run(isb, False, False)
-    assert with_q2["max(nACT)"] == pytest.approx(without["max(nACT)"], rel=1e-9)
+    with_q2, without = (teclistamab_run(isb, False, q2)[0] for q2 in (True, False))
+    assert with_q2 == pytest.approx(without, rel=1e-9)

@@ -63,7 +63,8 @@ def test_drug_is_conserved(model):
     """What is left plus what was eliminated is the absorbed dose: sign and volume of every flow between species."""
     p = model.values_of(model.theta)
     sinks = {"C": p.kel, "RCA": p.kintA, "RCB": p.kintB, "T": p.kintAB}
-    solution = qspx.simulate(model, qspx.Regimen.single(300.0, "nmol", "AD"), [40.0], observables=["C_total", "AP", "AD"],
+    dose = qspx.Regimen.single(300.0, "nmol", "AD")
+    solution = qspx.simulate(model, dose, [40.0], observables=["C_total", "AP", "AD"],
                              summaries=[qspx.AUC(k) for k in sinks], integrator=PRECISE)  # fmt: skip
     left = p.V * solution["C_total"][0] + solution["AP"][0] + solution["AD"][0]
     gone = p.V * sum(k * solution.summaries[f"auc({name})"] for name, k in sinks.items())

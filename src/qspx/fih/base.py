@@ -162,8 +162,9 @@ class DoseContext:
     """What is common to all methods of one comparison.
 
     `molar_mass_g_per_mol` links molar potencies to doses by mass; give its source, because the dose is proportional
-    to it. `modality` switches the advice for CD3 engagers on. `model`, `population`, `escalation`, `integrator` and
-    `key` serve methods that simulate; closed-form methods do not read them.
+    to it. `modality` switches the advice for CD3 engagers on. `model`, `population`, `escalation`, `integrator`,
+    `key`, `responses` (metric against dose over the population, simulated once for all methods) and `uncertainty` (of
+    the typical parameter values) serve methods that simulate; closed-form methods do not read them.
     """
 
     body_weight_kg: float = 70.0
@@ -174,7 +175,9 @@ class DoseContext:
     population: Any = None
     escalation: Any = None
     integrator: Any = None
-    key: jax.Array | None = None
+    key: jax.Array | int | None = None
+    responses: Any = None
+    uncertainty: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "body_weight_kg", positive("body_weight_kg", self.body_weight_kg))
@@ -206,7 +209,15 @@ class DoseContext:
 
 
 class AbstractDoseMethod(abc.ABC):
-    """A way to a starting dose. A final subclass is a frozen dataclass of its inputs with one method."""
+    """A way to a starting dose. A final subclass is a frozen dataclass of its inputs with one method.
+
+    A method that reads metric against dose over the population names the (schedule, endpoint) pairs it will ask
+    `context.responses` for in `endpoints`, so that `compare_doses` can simulate those of all methods in one run.
+    """
+
+    def endpoints(self, context: DoseContext) -> tuple[tuple[Any, Any], ...]:
+        """(regimen, summary) pairs that the method needs; none for a closed form."""
+        return ()
 
     @abc.abstractmethod
     def estimate(self, context: DoseContext | None = None) -> DoseEstimate:

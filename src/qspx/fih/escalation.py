@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from .._errors import DoseError
+from ..dosing import Regimen
 from ._checks import number, positive
 
 HALF_LOG = math.sqrt(10.0)
 DOUBLING = 2.0
 _TIE = 1e-9  # a rung this close to the top is the top
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """The schedule of the trial (in ug/kg, scaled as a whole) and the target doses to simulate, increasing."""
+
+    regimen: Regimen
+    levels: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(positive("levels", x) for x in self.levels))
+        if len(self.levels) < 3 or any(b <= a for a, b in zip(self.levels, self.levels[1:], strict=False)):
+            raise DoseError(f"Argument `levels` must hold at least three increasing doses, but is {self.levels}.")
+        if self.regimen.unit != "ug/kg":
+            raise DoseError(f"Argument `regimen` must be in ug/kg, but is in {self.regimen.unit}.")
 
 
 def _factor(value: float) -> float:

@@ -81,6 +81,10 @@ class AbstractIntegrator(abc.ABC):
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents):
         """The same for one subject, as a traceable function of `theta` and `events` (for derivatives)."""
 
+    def for_one(self) -> AbstractIntegrator:
+        """The same integrator set up for a single subject; results agree to the tolerance, not bit for bit."""
+        return self
+
     @property
     @abc.abstractmethod
     def settings(self) -> dict[str, object]:

@@ -56,6 +56,9 @@ class DiffraxIntegrator(AbstractIntegrator):
         require_x64()
         return run(request, self._loop_settings, jnp.asarray(theta), DoseEvents(*map(jnp.asarray, events)))
 
+    def for_one(self) -> DiffraxIntegrator:
+        return dataclasses.replace(self, lanes=1)
+
     @property
     def _loop_settings(self) -> Settings:
         return Settings(self.solver, self.rtol, self.atol, self.max_steps, self.reverse)
@@ -63,10 +66,9 @@ class DiffraxIntegrator(AbstractIntegrator):
     def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
         require_x64()
         rows = len(theta)
-        lanes = 1 if rows == 1 else self.lanes
         compiled = _compiled(request, self._loop_settings)
         # one group at a time: concurrent executions of nested loops can exhaust XLA's CPU thread pool and deadlock
-        parts = [_solve_group(compiled, theta, events, group) for group in _groups(rows, lanes)]
+        parts = [_solve_group(compiled, theta, events, group) for group in _groups(rows, self.lanes)]
         return BatchSolution(*(np.concatenate(part)[:rows] for part in zip(*parts, strict=True)))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 # Gauss-Legendre nodes and weights on [0, 1]: exact to degree 5, above that of the continuous output
 _NODES, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
@@ -36,14 +37,32 @@ def _cubic_turning_points(v0, v1, s0, s1):
     return jnp.clip(jnp.where(jnp.isfinite(u), u, 0.0), 0.0, 1.0)
 
 
-def update(ends: Endpoints, curve, t0, t1, inside, at_end, columns, extremes: bool, area: bool) -> Endpoints:
+def _refined(level, t, t0, t1):
+    """One Newton step from `t` to the turning point of `level`; its derivatives are those of the turning point
+    (implicit function theorem). `t` itself where that would leave (t0, t1), or where `t` is one of the ends."""
+
+    def slope(x):
+        return jax.jvp(level, (x,), (jnp.ones_like(x),))[1]
+
+    s, curvature = jax.jvp(slope, (t,), (jnp.ones_like(t),))
+    curvature = jnp.where(curvature == 0, 1.0, curvature)
+    found = t - jnp.where(jnp.isfinite(s / curvature), s / curvature, 0.0)
+    usable = (t > t0) & (t < t1) & (found > t0) & (found < t1)
+    at = lax.stop_gradient(jnp.where(usable, found, t))
+    moved = slope(at)
+    return jnp.where(usable, at - (moved - lax.stop_gradient(moved)) / lax.stop_gradient(curvature), t)
+
+
+def update(
+    ends: Endpoints, curve, t0, t1, inside, at_end, columns, extremes: bool, times_of: bool, area: bool
+) -> Endpoints:
     """Endpoints after the step from t0 to t1.
 
     Args:
         curve: t -> the observables that summaries ask for, shape (observables,).
         inside: (summaries,) step lies in the summary's window; at_end: its window ends at t1.
         columns: (summaries,) which observable each summary reads.
-        extremes, area: what is needed at all (static).
+        extremes, times_of, area: what is needed at all: largest or smallest values, when, areas (static).
     """
     width = t1 - t0
     if extremes:
@@ -53,17 +72,23 @@ def update(ends: Endpoints, curve, t0, t1, inside, at_end, columns, extremes: bo
         values, slopes = jax.vmap(lambda t: jax.jvp(curve, (t,), (jnp.ones_like(t),)))(nodes)
         half = 0.5 * width
         u = [_cubic_turning_points(values[i], values[i + 1], slopes[i] * half, slopes[i + 1] * half) for i in (0, 1)]
-        times = jax.lax.stop_gradient(jnp.concatenate([nodes[0] + half * u[0], nodes[1] + half * u[1]]))
         count = values.shape[1]
+        # an end of an interval is exactly its node: the values tie, and the node, which comes first, wins
+        halves = zip(u, nodes[:-1], nodes[1:], strict=True)
+        inner = [jnp.where(x == 0, a, jnp.where(x == 1, b, a + half * x)) for x, a, b in halves]
+        times = lax.stop_gradient(jnp.concatenate(inner))
         own = jax.vmap(jax.vmap(lambda t, j: curve(t)[j]), in_axes=(0, None))(times, jnp.arange(count))
         all_times = jnp.concatenate([jnp.broadcast_to(nodes[:, None], (3, count)), times])[:, columns]
         all_values = jnp.concatenate([values, own])[:, columns]
         best = jnp.argmax(all_values, axis=0)
         top = jnp.take_along_axis(all_values, best[None], axis=0)[0]
+        at = jnp.take_along_axis(all_times, best[None], axis=0)[0]
+        if times_of:
+            at = jax.vmap(lambda t, j: _refined(lambda x: curve(x)[j], t, t0, t1))(at, columns)
         higher = inside & (top > ends.largest)
         ends = ends._replace(
             largest=jnp.where(higher, top, ends.largest),
-            largest_at=jnp.where(higher, jnp.take_along_axis(all_times, best[None], axis=0)[0], ends.largest_at),
+            largest_at=jnp.where(higher, at, ends.largest_at),
             smallest=jnp.where(inside, jnp.minimum(ends.smallest, all_values.min(axis=0)), ends.smallest),
         )
     if area:

@@ -21,6 +21,7 @@ from qspx.dosing import DoseEvents, SubjectDoses, subject_doses
 from qspx.integrate.base import SolveRequest
 from qspx.integrate.controller import error_norm, first_step, step_factor
 from qspx.integrate.endpoints import Endpoints, update
+from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
 
 
 class Settings(NamedTuple):
@@ -72,12 +73,14 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
     stops = jnp.concatenate([doses.start, doses.end, windows.reshape(-1), t1[None]])
     term = diffrax.ODETerm(lambda t, y, args: m.rates_vector(t, y, args[0]) + args[1])
     order = solver.error_order(term)
+    step = zero_safe_step if settings.reverse else plain_step
     unsigned = jnp.array([not sp.signed for sp in m.species.values()])
 
     def begin() -> _State:
         y = m.initial_vector(theta) + _jump(doses, t0, n)
         dy = term.vf(t0, y, (theta, _infusion(doses, t0, n)))
         finite = jnp.isfinite(theta).all() & jnp.isfinite(y).all() & jnp.isfinite(dy).all()
+        finite &= (doses.start >= t0).all()  # a negative lag would lose the dose
         saved = _at_rows(times, t0, y, jnp.zeros((len(request.times), n), theta.dtype))
         status = jnp.where(finite, Status.OK, Status.NONFINITE).astype(jnp.int32)
         h = first_step(y, dy, span, settings.rtol, settings.atol)
@@ -92,12 +95,15 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
         # a finished lane that waits for others takes a step of no length, so that it can add nothing to a derivative
         end = jnp.where(active(s), jnp.where(reaches, stop, s.t + s.h), s.t)
         args = (theta, _infusion(doses, s.t, n))
-        y1, y_error, dense, _, result = solver.step(term, s.t, end, s.y, args, solver.init(term, s.t, end, s.y, args), False)
+        y1, y_error, dense, result = step(term, solver, s.t, end, s.y, args)
         norm = lax.stop_gradient(error_norm(y_error, s.y, y1, settings.rtol, settings.atol))
+        norm = jnp.where(jnp.isfinite(y1).all(), norm, jnp.inf)
         # a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
         below = 10 * (settings.atol + settings.rtol * jnp.abs(s.y))
         norm = jnp.where((unsigned & (y1 < -below)).any(), jnp.maximum(norm, 10.0), norm)
         accept = (norm <= 1.0) & (result == diffrax.RESULTS.successful)
+        if settings.reverse:
+            y1, dense = kept_or_constant(accept, s.y, y1, dense)
         curve = solver.interpolation_cls(t0=s.t, t1=end, **dense)
 
         inside = accept & (times > s.t) & (times <= end)
@@ -114,6 +120,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
                 accept & (windows[:, 1] == end),
                 columns,
                 bool(kinds & {"max", "tmax", "min"}),
+                "tmax" in kinds,
                 bool(kinds & {"auc", "average"}),
             )
 
@@ -131,7 +138,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
         return _State(t, y, lax.stop_gradient(h), saved, ends, _status(s, accept, norm, h, t, steps), steps)
 
     def _status(s: _State, accept, norm, h, t, steps):
-        tiny = ~accept & (h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span))
+        tiny = (h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span))
         status = jnp.where(steps >= settings.max_steps, Status.MAX_STEPS, Status.OK)
         failed = jnp.where(jnp.isfinite(norm), Status.DT_MIN, Status.NONFINITE)
         return jnp.where(tiny, failed, jnp.where(t >= t1, Status.OK, status)).astype(jnp.int32)
