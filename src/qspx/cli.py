@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 FAILED_CHECK, BAD_INPUT, INTERRUPTED = 1, 2, 130
+NONE: list[str] = []  # the default of options that may be repeated; typer copies it
 
 
 class Commands(TyperGroup):
@@ -49,20 +50,33 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_remember)]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (Python).", show_default=False)]
-ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (TOML).", show_default=False)]
-RunFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the run; an earlier run there is resumed.",
-                                         show_default=False)]  # fmt: skip
-Switch = Annotated[list[str], typer.Option("--switch", metavar="NAME=VALUE", help="A switch of the model file; repeatable.",
-                                           show_default=False)]  # fmt: skip
+ExperimentPath = Annotated[
+    Path, typer.Argument(metavar="EXPERIMENT", help="An experiment file (TOML).", show_default=False)
+]
+RunFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", help="Folder for the run; an earlier run there is resumed.", show_default=False
+    ),
+]
+Switch = Annotated[
+    list[str],
+    typer.Option("--switch", metavar="NAME=VALUE", help="A switch of the model file; repeatable.", show_default=False),
+]
 
 
 @app.callback()
-def main(version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)] = False):
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+):
     """Quantitative systems pharmacology: models, virtual patients, and the first-in-human dose.
 
     \b
@@ -75,10 +89,10 @@ def main(version: Annotated[bool, typer.Option("--version", help="Show the versi
     """
 
 
-@app.command()
+@app.command(short_help="Check a model: units, structure, published numbers.")
 def check(
     model: ModelFile,
-    switch: Switch = [],  # noqa: B006  typer copies it
+    switch: Switch = NONE,
     published: Annotated[bool, typer.Option(help="Compute the published numbers too; may take a minute.")] = True,
     tables: Annotated[bool, typer.Option(help="Print species, parameters and observables.")] = True,
     debug: Debug = False,
@@ -110,27 +124,41 @@ def check(
         typer.echo(f"computing {len(found.published)} published numbers ...", err=True)
         table = found.published_table()
         typer.echo(f"\n{published_text(table)}")
-        failed |= not table["passed"].all()
+        failed |= not all(table["passed"])
     if failed:
         raise typer.Exit(FAILED_CHECK)
 
 
-@app.command()
+@app.command(short_help="Simulate one subject under one regimen.")
 def simulate(
     model: ModelFile,
-    dose: Annotated[str, typer.Option(help='Amount with unit, "5 ug/kg"; or one for each time, "0.5,1.5,5 ug/kg".',
-                                      show_default=False)],  # fmt: skip
+    dose: Annotated[
+        str,
+        typer.Option(help='Amount with unit, "5 ug/kg"; or one for each time, "0.5,1.5,5 ug/kg".', show_default=False),
+    ],
     into: Annotated[str, typer.Option(help="Species that receives the doses.", show_default=False)],
     until: Annotated[float, typer.Option(help="End of the simulation, in the model's time unit.", show_default=False)],
     at: Annotated[str, typer.Option(help="Times of the doses, with commas between them.")] = "0",
-    observable: Annotated[list[str], typer.Option(help="What to report; repeatable. Default: all.", show_default=False)] = [],  # noqa: B006
-    duration: Annotated[float | None, typer.Option(help="Duration of each dose as an infusion.", show_default=False)] = None,
-    set_: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A parameter, CL=0.3 or 'CL=0.3 L/day'; "
-                                            "repeatable.", show_default=False)] = [],  # noqa: B006  # fmt: skip
-    switch: Switch = [],  # noqa: B006
+    observable: Annotated[
+        list[str], typer.Option(help="What to report; repeatable. Default: all.", show_default=False)
+    ] = NONE,
+    duration: Annotated[
+        float | None, typer.Option(help="Duration of each dose as an infusion.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A parameter, CL=0.3 or 'CL=0.3 L/day'; repeatable.", show_default=False
+        ),
+    ] = NONE,
+    switch: Switch = NONE,
     points: Annotated[int, typer.Option(min=2, help="Number of sampling times.")] = 201,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all times as CSV.", show_default=False)] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a figure (SVG, PDF or PNG).", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all times as CSV.", show_default=False)
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a figure (SVG, PDF or PNG).", show_default=False)
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Simulate one subject under one regimen.
@@ -145,6 +173,7 @@ def simulate(
     import numpy as np
 
     import qspx
+    from qspx._errors import ConfigError
     from qspx.experiment.arguments import read_regimen, read_settings, read_switches
     from qspx.experiment.shown import plot_solution, solution_frame, solution_text
 
@@ -152,9 +181,14 @@ def simulate(
     regimen = read_regimen(dose, into, at, duration, found.time_unit)
     start = min(0.0, regimen.doses[0].at)
     if not until > start:
-        raise qspx_error(f"--until must be after the start of the simulation ({start:g}), but is {until:g}.")
-    solution = qspx.simulate(found, regimen, np.linspace(start, until, points), observables=observable or None,
-                             parameters=read_settings(set_, found))  # fmt: skip
+        raise ConfigError(f"--until must be after the start of the simulation ({start:g}), but is {until:g}.")
+    solution = qspx.simulate(
+        found,
+        regimen,
+        np.linspace(start, until, points),
+        observables=observable or None,
+        parameters=read_settings(set_, found),
+    )
     typer.echo(f"{found.name}: {regimen}")
     typer.echo(solution_text(solution))
     if out is not None:
@@ -165,17 +199,19 @@ def simulate(
         typer.echo(f"Figure: {plot}")
 
 
-@app.command()
+@app.command(short_help="Simulate the virtual patients of an experiment.")
 def cohort(
     experiment: ExperimentPath,
     out: RunFolder,
-    trajectories: Annotated[bool, typer.Option("--trajectories", help="Also keep the time courses of [profiles].")] = False,
+    trajectories: Annotated[
+        bool, typer.Option("--trajectories", help="Also keep the time courses of [profiles].")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Simulate the virtual patients of an experiment at each of its dose levels.
 
-    Stored in parts as it runs; when interrupted, the same command resumes. Written to --out: metrics.parquet (one row per
-    dose level and virtual patient), patients.parquet, manifest.json.
+    Stored in parts as it runs; when interrupted, the same command resumes. Written to --out: metrics.parquet (one row
+    per dose level and virtual patient), patients.parquet, manifest.json.
 
     \b
     Examples:
@@ -194,7 +230,7 @@ def cohort(
     typer.echo(f"Metrics: {out / 'metrics.parquet'}")
 
 
-@app.command()
+@app.command(short_help="The first-in-human dose rationale of an experiment.")
 def fih(
     experiment: ExperimentPath,
     out: RunFolder,
@@ -224,11 +260,15 @@ def fih(
         typer.echo(f"Report: {write_report(rationale, out / 'report', title=file.content.title)}")
 
 
-@app.command()
+@app.command(short_help="Write the report of a finished run again.")
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The --out of a finished `qspx fih`.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the report. Default: RUN_DIR/report.",
-                                             show_default=False)] = None,  # fmt: skip
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="The --out of a finished `qspx fih`.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the report. Default: RUN_DIR/report.", show_default=False),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write the report of a finished run again, without simulating.
@@ -246,12 +286,6 @@ def report(
     typer.echo(f"Report: {write_report(rationale, out or run / 'report', title=title or None)}")
 
 
-def qspx_error(message: str) -> Exception:
-    from qspx._errors import ConfigError
-
-    return ConfigError(message)
-
-
 def cache_folder() -> Path:
     """Where this system keeps the caches of a user's programs, and qspx in it."""
     home = Path.home()
@@ -265,7 +299,7 @@ def cache_folder() -> Path:
 
 
 def prepare() -> None:
-    """Settings that jax, equinox and matplotlib read when they are imported (what the user has set stands), and float64."""
+    """Settings that jax, equinox and matplotlib read when they are imported, unless the user has set them; float64."""
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     # Without it, equinox's run-time checks are host callbacks, and jax does not cache programs that hold one.

@@ -153,8 +153,9 @@ def test_forward_derivatives_of_endpoints_by_parameters_and_dose():
     values = jax.jit(f)(theta, 1.0)
     np.testing.assert_allclose(values, closed_endpoints(POINT), rtol=1e-8)
     by_theta, by_scale = jax.jit(jax.jacfwd(f, (0, 1)))(theta, 1.0)
-    np.testing.assert_allclose(by_theta, systems.gradient(closed_endpoints, POINT), rtol=1e-6, atol=1e-8)
-    expected = np.asarray(values)
+    # the derivative of the largest value has the error of its time, times the curvature: 2e-7 beside values up to 27
+    np.testing.assert_allclose(by_theta, systems.gradient(closed_endpoints, POINT), rtol=1e-6, atol=1e-6)
+    expected = np.array(values)
     expected[1] = 0.0  # the time of the peak does not depend on the dose
     np.testing.assert_allclose(by_scale, expected, rtol=1e-6, atol=1e-8)
 
@@ -177,7 +178,7 @@ def test_derivative_of_a_concentration_by_lag_is_the_closed_form():
 def test_reverse_derivatives_equal_the_closed_form():
     """Through samples and endpoints at once."""
     integrator = DiffraxIntegrator(rtol=1e-10, atol=1e-12, max_steps=1000, reverse=True)
-    request = SolveRequest(MODEL, (1.0, 6.0), ("C",), ENDPOINTS, 0.0, 10.0)
+    request = SolveRequest(MODEL, (1.0, 6.0), ("C",), ENDPOINTS[2:], 0.0, 10.0)
     events = dose_events(REGIMEN, MODEL)
 
     def loss(theta):
@@ -185,7 +186,7 @@ def test_reverse_derivatives_equal_the_closed_form():
         return jnp.sum(values) + jnp.sum(endpoints)
 
     def closed(p):
-        return sum(systems.concentration(t, REGIMEN.doses, p) for t in (1.0, 6.0)) + closed_endpoints(p).sum()
+        return sum(systems.concentration(t, REGIMEN.doses, p) for t in (1.0, 6.0)) + closed_endpoints(p)[2:].sum()
 
     value, found = jax.jit(jax.value_and_grad(loss))(jnp.asarray(MODEL.theta_with({"ka": 1.5})))
     assert value == pytest.approx(float(closed(POINT)), rel=1e-8)
@@ -195,15 +196,19 @@ def test_reverse_derivatives_equal_the_closed_form():
 def reverse_through_a_rejected_step(k: float):
     """d/dk of (1 - k t / 2)^2 at t = 1.99, close to where it ends, so that a step goes beyond and is rejected."""
     m = systems.SquareRoot()
-    request = SolveRequest(m, (1.99,), ("y1",), (Min("y1"), AUC("y1")), 0.0, 1.99)
-    integrator = DiffraxIntegrator(rtol=1e-6, max_steps=300, reverse=True)
+    request = SolveRequest(m, (1.99,), ("y1",), (Min("y1"),), 0.0, 1.99)
+    integrator = DiffraxIntegrator(rtol=1e-3, max_steps=300, reverse=True)
     events = dose_events(Regimen.single(0, "", "y1"), m)
-    return jax.jit(jax.grad(lambda k: integrator.solve_one(request, jnp.array([k]), events)[0][0, 0]))(k)
+
+    def final(k):
+        values, endpoints, *_ = integrator.solve_one(request, jnp.array([k]), events)
+        return values[0, 0] + endpoints[0]
+
+    return jax.jit(jax.grad(final))(k)
 
 
 def test_a_rejected_step_that_is_not_a_number_leaves_the_gradient_finite():
-    # y is 2.5e-5 there, found with rtol 1e-6 of values up to 1
-    assert reverse_through_a_rejected_step(1.0) == pytest.approx(-1.99 * (1 - 1.99 / 2), rel=1e-3)
+    assert reverse_through_a_rejected_step(1.0) == pytest.approx(-2 * 1.99 * (1 - 1.99 / 2), rel=2e-3)
 
 
 def test_without_the_guard_the_gradient_is_not_a_number(monkeypatch):

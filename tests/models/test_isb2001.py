@@ -57,8 +57,12 @@ def test_golden_values(isb, paper, same_digits, row):
         same_digits(value, text, units=0.6)
 
 
-def test_published_numbers(paper):
-    table = paper.published_table()
+@pytest.fixture(scope="module")
+def table(paper):
+    return paper.published_table()
+
+
+def test_published_numbers(table):
     assert table["passed"].all(), table.to_string()
 
 
@@ -76,8 +80,8 @@ ANCHORS = {
 }
 
 
-def test_anchors_agree_with_the_independent_implementation(paper, same_digits):
-    found = paper.published_table().set_index("name")["computed"]
+def test_anchors_agree_with_the_independent_implementation(table, same_digits):
+    found = table.set_index("name")["computed"]
     for name, printed in ANCHORS.items():
         same_digits(found[name], printed)
 
@@ -191,15 +195,14 @@ def test_effect_scale(balanced):
         assert 100 * n_act / (p.EC50_nACT + n_act) == pytest.approx(percent, abs=0.05)
 
 
-def test_lints_find_the_deviations(isb, balanced):
+def test_lints_find_the_deviations(paper, balanced):
     assert balanced.lints() == []
-    found = {q: isb.build(**{q: True}).lints() for q in ("q1", "q2")}
+    q1, q2 = ([x for x in paper.lints() if x.deviation.startswith(q)] for q in ("Q1", "Q2"))
+    assert len(q1) + len(q2) == len(paper.lints())
     # Q1 breaks the balance of receptors and uses the BCMA arm twice; Q2 loses drug
-    assert {x.rule for x in found["q1"]} == {"mass balance", "valency"}
-    assert {x.rule for x in found["q2"]} == {"mass balance"}
-    assert all("drug" in x.message for x in found["q2"])
-    for q, lints in found.items():
-        assert all(x.deviation.startswith(q.upper()) for x in lints)
+    assert {x.rule for x in q1} == {"mass balance", "valency"}
+    assert {x.rule for x in q2} == {"mass balance"}
+    assert all("drug" in x.message for x in q2)
 
 
 def test_a_deviation_that_is_not_declared_is_an_error(isb, balanced):
@@ -244,6 +247,7 @@ def teclistamab_run(isb, q1, q2):
     return solution.summaries["max(nACT)"], {n: solution[n][0] for n in names}
 
 
+@pytest.mark.slow
 def test_q1_makes_complexes_that_teclistamab_cannot_form(isb):
     """Without a CD38 arm there is no complex with CD38. Q1 makes them, and they multiply nACT by six."""
     (without, none), (with_q1, made) = teclistamab_run(isb, False, False), teclistamab_run(isb, True, False)

@@ -39,11 +39,11 @@ def read_numbers(option: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{option} must be numbers with commas between them, such as 0,3,7, but is {text!r}.") from None
+        raise ConfigError(f"{option} must be numbers and commas, such as 0,3,7, but is {text!r}.") from None
 
 
 def read_regimen(dose: str, into: str, times: str, duration: float | None, time_unit: str) -> Regimen:
-    """Doses such as `"5 ug/kg"` or `"0.5,1.5,5 ug/kg"` at times such as `"0,3,7"`; one amount is given at every time."""
+    """Doses such as `"5 ug/kg"` or `"0.5,1.5,5 ug/kg"` at times such as `"0,3,7"`; one amount is given each time."""
     match = re.fullmatch(r"\s*([-+.\deE,\s]*\d\.?)\s*([^\d,\s].*)", dose)
     if match is None:
         raise ConfigError(f'--dose must be an amount with its unit, such as "5 ug/kg", but is {dose!r}.')
@@ -51,7 +51,9 @@ def read_regimen(dose: str, into: str, times: str, duration: float | None, time_
     if len(amounts) == 1:
         amounts *= len(when)
     if len(amounts) != len(when):
-        raise ConfigError(f"--dose holds {len(amounts)} amounts, but --at {len(when)} times; give one amount, or one for each.")
+        raise ConfigError(
+            f"--dose holds {len(amounts)} amounts, but --at {len(when)} times; give one amount, or one for each."
+        )
     with at(f"--dose {dose!r} --at {times}"):
         doses = [Dose(a, match[2].strip(), into, t, duration) for a, t in zip(amounts, when, strict=True)]
         return Regimen(tuple(doses), time_unit)

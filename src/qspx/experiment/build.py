@@ -150,7 +150,8 @@ def build_escalation(table: EscalationTable, model: AbstractModel) -> Escalation
     """The schedule and the dose levels in ug/kg, after a check that the model can receive the doses."""
     levels = table.levels if isinstance(table.levels, list) else grid_levels(table.levels)
     levels = [Quantity(x, table.unit).ug_per_kg() for x in levels]
-    shape = Regimen.step_up(1.0, "ug/kg", table.into, table.fractions, table.at, table.every, table.n, duration=table.duration)
+    steps = (table.fractions, table.at, table.every, table.n)
+    shape = Regimen.step_up(1.0, "ug/kg", table.into, *steps, duration=table.duration)
     dose_events(shape, model)
     return Escalation(shape, tuple(levels))
 

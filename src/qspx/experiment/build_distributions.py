@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qspx._errors import ConfigError
 from qspx.distributions import (
@@ -50,8 +51,9 @@ def build_joint(
 
 def build_distribution(table: DistributionTable, name: str, model: AbstractModel) -> AbstractDistribution:
     """One distribution, its numbers converted to the unit of the parameter."""
-    given = _given(table)
-    declared = model.parameters[list(model.parameters)[model.parameter_index(name)]]
+    given: dict[str, Any] = _given(table)
+    model.parameter_index(name)
+    declared = model.parameters[name]
     if "median" not in given and table.kind == "lognormal":
         given["median"] = declared.value
     else:
@@ -74,7 +76,7 @@ def build_distribution(table: DistributionTable, name: str, model: AbstractModel
             return Empirical(**given)
 
 
-def _given(table: DistributionTable) -> dict:
+def _given(table: DistributionTable) -> dict[str, Any]:
     needed, optional = KEYS[table.kind]
     given = {k: v for k, v in table.model_dump(exclude={"kind", "unit", "source"}).items() if v is not None}
     for key in needed:
@@ -92,12 +94,14 @@ def _listed(names: Sequence[str]) -> str:
 
 def _factor(table: DistributionTable, declared: str) -> float:
     if table.unit is None and declared:
-        raise ConfigError(f'`unit` is missing: the model declares this parameter in {declared}. Add unit = "{declared}", or '
-                          f"the unit of your numbers")  # fmt: skip
+        raise ConfigError(
+            f'`unit` is missing: the model declares this parameter in {declared}. Add unit = "{declared}", or the unit '
+            "of your numbers"
+        )
     return conversion(table.unit or "", declared)
 
 
-def _scaled(value, factor: float):
+def _scaled(value: Any, factor: float) -> Any:
     return [x * factor for x in value] if isinstance(value, list) else value * factor
 
 
@@ -110,9 +114,11 @@ def _log_normal(given: Mapping[str, float]) -> LogNormal:
 
 
 def typical_values(joint: Joint, model: AbstractModel, place: str) -> None:
-    """Raise `ConfigError` unless each distribution is centred on the model's typical value: its draws are read as factors."""
+    """Raise `ConfigError` unless each median is the model's typical value: draws over it become factors."""
     for name, marginal in joint.marginals.items():
         centre, typical = float(marginal.quantile(0.5)), model.parameters[name].value
         if not math.isclose(centre, typical, rel_tol=0.05):
-            raise ConfigError(f"{place}, distributions, {name}: the median is {centre:g}, but the model's typical value is "
-                              f"{typical:g}. Leave `median` out of a lognormal to centre it there.")  # fmt: skip
+            raise ConfigError(
+                f"{place}, distributions, {name}: the median is {centre:g}, but the model's typical value is "
+                f"{typical:g}. Leave `median` out of a lognormal to centre it there."
+            )

@@ -36,6 +36,7 @@ from qspx.fih import (
 )
 from qspx.model import AbstractModel
 from qspx.summaries import AUC, AbstractSummary, Average, Last, Max, Min
+from qspx.units import unit
 
 from . import schema_methods as tables
 from .quantity import Quantity
@@ -45,7 +46,7 @@ METRICS: dict[str, type[AbstractSummary]] = {"max": Max, "min": Min, "average": 
 
 @dataclass(frozen=True)
 class MethodBuilder:
-    """What method tables refer to: the model (and how to get a variant), the two schedules, named potencies and matches."""
+    """What method tables refer to: the model and its variants, the two schedules, named potencies and matches."""
 
     model: AbstractModel
     variant: Callable[[Mapping[str, Any]], AbstractModel]
@@ -58,30 +59,62 @@ class MethodBuilder:
         """The method of one table. Raises `QspxError` for what does not fit."""
         match table:
             case tables.MabelTable():
-                return Mabel(potency=self.potency(table.potency), match=self.match(table.match, table.analyte),
-                             analyte=self.analyte(table), level=table.level, aggregate=table.aggregate, label=table.label)  # fmt: skip
+                return Mabel(
+                    potency=self.potency(table.potency),
+                    match=self.match(table.match, table.analyte),
+                    analyte=self.analyte(table),
+                    level=table.level,
+                    aggregate=table.aggregate,
+                    label=table.label,
+                )
             case tables.ModifiedMabelTable():
                 return ModifiedMabel(
-                    potency=self.potency(table.potency), match=self.match(table.match, table.analyte),
-                    analyte=self.analyte(table), cytokines=[self.potency(c) for c in table.cytokines], level=table.level,
-                    aggregate=table.aggregate, label=table.label)  # fmt: skip
+                    potency=self.potency(table.potency),
+                    match=self.match(table.match, table.analyte),
+                    analyte=self.analyte(table),
+                    cytokines=[self.potency(c) for c in table.cytokines],
+                    level=table.level,
+                    aggregate=table.aggregate,
+                    label=table.label,
+                )
             case tables.OccupancyTable():
                 return ReceptorOccupancy(
-                    kd_nM=table.kd, match=self.match(table.match, table.analyte), analyte=self.analyte(table),
-                    occupancy=table.occupancy, receptor_nM=table.receptor, target=table.target, source=table.source,
-                    label=table.label)  # fmt: skip
+                    kd_nM=table.kd,
+                    match=self.match(table.match, table.analyte),
+                    analyte=self.analyte(table),
+                    occupancy=table.occupancy,
+                    receptor_nM=table.receptor,
+                    target=table.target,
+                    source=table.source,
+                    label=table.label,
+                )
             case tables.TrimerTable():
                 return TrimerMabel(
-                    kd_a_nM=table.kd_a, kd_b_nM=table.kd_b, total_a_nM=table.total_a, total_b_nM=table.total_b,
-                    match=self.match(table.match, table.analyte), analyte=self.analyte(table), trimer_nM=table.trimer,
-                    trimer_per_target_cell=table.trimer_per_target_cell, target_cells_per_L=table.target_cells,
-                    cooperativity=table.cooperativity, compartment=table.compartment,
-                    threshold_source=table.threshold_source, source=table.source, label=table.label)  # fmt: skip
+                    kd_a_nM=table.kd_a,
+                    kd_b_nM=table.kd_b,
+                    total_a_nM=table.total_a,
+                    total_b_nM=table.total_b,
+                    match=self.match(table.match, table.analyte),
+                    analyte=self.analyte(table),
+                    trimer_nM=table.trimer,
+                    trimer_per_target_cell=table.trimer_per_target_cell,
+                    target_cells_per_L=table.target_cells,
+                    cooperativity=table.cooperativity,
+                    compartment=table.compartment,
+                    threshold_source=table.threshold_source,
+                    source=table.source,
+                    label=table.label,
+                )
             case tables.PadExposureTable():
                 return PadByExposure(
-                    concentration=_input(table.concentration), match=self.match(table.match, table.analyte),
-                    analyte=self.analyte(table), potency_ratio=table.potency_ratio, potency_source=table.potency_source,
-                    safety_factor=table.safety_factor, label=table.label)  # fmt: skip
+                    concentration=_input(table.concentration),
+                    match=self.match(table.match, table.analyte),
+                    analyte=self.analyte(table),
+                    potency_ratio=table.potency_ratio,
+                    potency_source=table.potency_source,
+                    safety_factor=table.safety_factor,
+                    label=table.label,
+                )
             case tables.MpadTable() | tables.QspTable() | tables.CytokineTable():
                 return self.threshold_method(table)
             case _:
@@ -94,15 +127,21 @@ class MethodBuilder:
         cls = {"mpad": Mpad, "qsp": Qsp, "cytokine_threshold": CytokineThreshold}[table.kind]
         metric = self.metric(table.metric)
         more = {} if table.quantile is None else {"quantile": table.quantile}
-        return cls(metric=metric, threshold=self.threshold(table.threshold, metric),
-                   regimen=self.single if table.schedule == "single" else None, safety_factor=table.safety_factor,
-                   threshold_source=table.source, label=table.label, route=table.route, **more)  # fmt: skip
+        return cls(
+            metric=metric,
+            threshold=self.threshold(table.threshold, metric),
+            regimen=self.single if table.schedule == "single" else None,
+            safety_factor=table.safety_factor,
+            threshold_source=table.source,
+            label=table.label,
+            route=table.route,
+            **more,
+        )
 
     def threshold(self, threshold: Quantity, metric: AbstractSummary) -> float:
-        if metric.kind == "auc":
-            raise ConfigError("metric, kind: a threshold on `auc` is not supported; use `average`, which is the AUC divided by "
-                              "the length of the window")  # fmt: skip
         wanted = self.model.outputs[metric.observable].unit
+        if metric.kind == "auc":
+            wanted = (unit(wanted) * unit(self.model.time_unit)).text
         try:
             return threshold.to(wanted)
         except ConfigError:
@@ -121,10 +160,19 @@ class MethodBuilder:
     def potency(self, given: str | tables.PotencyTable) -> Potency:
         table = _named(given, self.potencies, "potencies") if isinstance(given, str) else given
         return Potency(
-            assay=table.assay, values=table.values, unit=table.unit, level=table.level, slope=table.slope,
-            readout=table.readout, system=table.system, effector_to_target=table.effector_to_target,
-            incubation_h=table.incubation, antigen_per_cell=table.antigen_per_cell, serum=table.serum,
-            source=table.source)  # fmt: skip
+            assay=table.assay,
+            values=table.values,
+            unit=table.unit,
+            level=table.level,
+            slope=table.slope,
+            readout=table.readout,
+            system=table.system,
+            effector_to_target=table.effector_to_target,
+            incubation_h=table.incubation,
+            antigen_per_cell=table.antigen_per_cell,
+            serum=table.serum,
+            source=table.source,
+        )
 
     def analyte(self, table: Any) -> str | None:
         """That of the method, else that of its simulated match."""
@@ -143,52 +191,98 @@ class MethodBuilder:
             case tables.SubcutaneousTable():
                 return SubcutaneousCmax(table.clearance, table.volume, table.ka, table.bioavailability, table.source)
             case tables.AverageTable():
-                return AverageConcentration(table.clearance, table.tau, table.bioavailability, table.route, table.source)
+                return AverageConcentration(
+                    table.clearance, table.tau, table.bioavailability, table.route, table.source
+                )
             case _:
                 return SteadyInfusion(table.clearance, table.source)
 
     def simulated(self, table: tables.SimulatedMatchTable, analyte: str | None) -> SimulatedMatch:
         model = self.variant(table.switches) if table.switches else None
         metric = self.metric(table.metric, model)
-        unit = (model or self.model).outputs[metric.observable].unit
-        if unit != "nM":
-            raise ConfigError(f"match, metric, observable: must be in nM, but `{metric.observable}` is in {unit or 'no unit'}")
+        found = (model or self.model).outputs[metric.observable].unit
+        if found != "nM":
+            raise ConfigError(
+                f"match, metric, observable: must be in nM, but `{metric.observable}` is in {found or 'no unit'}"
+            )
         more: dict[str, Any] = {}
         if table.dose_range is not None:
             low, high = (q.ug_per_kg() for q in table.dose_range)
             if not 0 < low < high:
-                raise ConfigError(f"match, dose_range: must be two increasing doses above 0, but is {low:g} and {high:g}")
+                raise ConfigError(
+                    f"match, dose_range: must be two increasing doses above 0, but is {low:g} and {high:g}"
+                )
             more["dose_range"] = (low, high)
         return SimulatedMatch(
-            metric=metric, regimen_given=self.single if table.schedule == "single" else self.escalation,
-            analyte=table.analyte or analyte, route=table.route, model=model, source=table.source, **more)  # type: ignore[arg-type]  # fmt: skip
+            metric=metric,
+            regimen_given=self.single if table.schedule == "single" else self.escalation,
+            analyte=table.analyte or analyte,  # pyright: ignore[reportArgumentType]  None is told by SimulatedMatch
+            route=table.route,
+            model=model,
+            source=table.source,
+            **more,
+        )
 
 
 def build_without_model(table: Any) -> AbstractDoseMethod:
     """Methods that need neither model nor match."""
     match table:
         case tables.NoaelTable():
-            return Noael(doses=[_animal(d) for d in table.doses], safety_factor=table.safety_factor, species=table.species,
-                         scaling=table.scaling, rounding=table.rounding, route=table.route,
-                         human_weight_kg=table.human_weight, label=table.label)  # fmt: skip
+            return Noael(
+                doses=[_animal(d) for d in table.doses],
+                safety_factor=table.safety_factor,
+                species=table.species,
+                scaling=table.scaling,
+                rounding=table.rounding,
+                route=table.route,
+                human_weight_kg=table.human_weight,
+                label=table.label,
+            )
         case tables.NoaelExposureTable():
             return NoaelExposure(
-                auc={a.species: Input(f"AUC at NOAEL, {a.species}", a.value.value, a.value.unit, a.source) for a in table.auc},
-                clearance_L_per_day=table.clearance, analyte=table.analyte, bioavailability=table.bioavailability,
-                safety_factor=table.safety_factor, species=table.species, route=table.route,
-                clearance_source=table.clearance_source, label=table.label)  # fmt: skip
+                auc={
+                    a.species: Input(f"AUC at NOAEL, {a.species}", a.value.value, a.value.unit, a.source)
+                    for a in table.auc
+                },
+                clearance_L_per_day=table.clearance,
+                analyte=table.analyte,
+                bioavailability=table.bioavailability,
+                safety_factor=table.safety_factor,
+                species=table.species,
+                route=table.route,
+                clearance_source=table.clearance_source,
+                label=table.label,
+            )
         case tables.IchS9Table():
-            return IchS9(std10=table.std10 and _animal(table.std10), hnstd=table.hnstd and _animal(table.hnstd),
-                         tenth_std10_severely_toxic=table.tenth_std10_severely_toxic, scaling=table.scaling,
-                         route=table.route, human_weight_kg=table.human_weight, label=table.label)  # fmt: skip
+            return IchS9(
+                std10=table.std10 and _animal(table.std10),
+                hnstd=table.hnstd and _animal(table.hnstd),
+                tenth_std10_severely_toxic=table.tenth_std10_severely_toxic,
+                scaling=table.scaling,
+                route=table.route,
+                human_weight_kg=table.human_weight,
+                label=table.label,
+            )
         case tables.PadHedTable():
-            return PadByHed(dose=_animal(table.dose), scaling=table.scaling, rounding=table.rounding,
-                            safety_factor=table.safety_factor, route=table.route, human_weight_kg=table.human_weight,
-                            label=table.label)  # fmt: skip
+            return PadByHed(
+                dose=_animal(table.dose),
+                scaling=table.scaling,
+                rounding=table.rounding,
+                safety_factor=table.safety_factor,
+                route=table.route,
+                human_weight_kg=table.human_weight,
+                label=table.label,
+            )
         case tables.CssTable():
-            return Css(concentration=_input(table.concentration), analyte=table.analyte, clearance_L_per_h=table.clearance,
-                       clearance_L_per_m2_day=table.clearance_per_m2, bsa_m2=table.bsa,
-                       clearance_source=table.clearance_source, label=table.label)  # fmt: skip
+            return Css(
+                concentration=_input(table.concentration),
+                analyte=table.analyte,
+                clearance_L_per_h=table.clearance,
+                clearance_L_per_m2_day=table.clearance_per_m2,
+                bsa_m2=table.bsa,
+                clearance_source=table.clearance_source,
+                label=table.label,
+            )
         case _:
             raise TypeError(f"no method is built from {type(table).__name__}")
 

@@ -15,14 +15,15 @@ def describe(error: ValidationError, document: Any) -> list[str]:
 
 
 def where(document: Any, keys: tuple[Any, ...]) -> str:
-    """Where the keys lead in a document: "methods no. 3 (mabel), match, volume"; tags of pydantic's unions are no keys."""
+    """Where keys lead in a document: "methods no. 3 (mabel), match, volume". Tags of pydantic's unions are no keys."""
     parts: list[str] = []
     node = document
     for key in keys:
         if isinstance(node, list) and isinstance(key, int) and key < len(node):
             node = node[key]
             kind = node.get("kind") if isinstance(node, dict) else None
-            parts[-1:] = [f"{parts[-1] if parts else ''} no. {key + 1}" + (f" ({kind})" if isinstance(kind, str) else "")]
+            suffix = f" ({kind})" if isinstance(kind, str) else ""
+            parts[-1:] = [f"{parts[-1] if parts else ''} no. {key + 1}{suffix}"]
         elif isinstance(node, dict) and key in node:
             node = node[key]
             parts.append(str(key))
@@ -59,7 +60,7 @@ def _problem(item: Any) -> str:
         case "dict_type":
             return f"must be a table, {found}"
         case "too_short":
-            return "must hold at least one entry" if isinstance(value, list | dict) else f"is too short: {_short(value)}"
+            return "must hold at least one entry"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
             (rule, limit), *_ = ((k, v) for k, v in context.items() if k in words)

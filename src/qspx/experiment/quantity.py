@@ -33,8 +33,10 @@ class Quantity:
     def to(self, wanted: str, example: str = "") -> float:
         """The number in another unit. A plain number is refused unless `wanted` is dimensionless."""
         if not self.unit and wanted:
-            raise UnitError(f'must have a unit that converts to {wanted}, such as "{example or _example(self.value, wanted)}", '
-                            f"but {self.value:g} has none")  # fmt: skip
+            shown = example or f"{self.value:g} {wanted}"
+            raise UnitError(
+                f'must have a unit that converts to {wanted}, such as "{shown}", but {self.value:g} has none'
+            )
         try:
             return self.value * conversion(self.unit, wanted)
         except UnitError as error:
@@ -58,7 +60,3 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise UnitError(f"must be finite, but is {value}")
     return value
-
-
-def _example(value: float, wanted: str) -> str:
-    return f"{value:g} {wanted}"

@@ -41,11 +41,18 @@ def run_cohort(
         raise ConfigError(f"{file.path.name}: time courses were asked for, but there is no [profiles] to say which.")
     summaries = list(dict.fromkeys(m.metric for m in plan.methods if isinstance(m, AbstractThresholdMethod)))
     if not summaries and profiles is None:
-        raise ConfigError(f"{file.path.name}: there is nothing to compute: no method has a metric, and no time courses are kept.")
-    protocol = Protocol.escalation(plan.escalation.regimen, plan.escalation.levels, profiles.times if profiles else (),
-                                   tuple(profiles.panels) if profiles else ())  # fmt: skip
-    result = simulate_cohort(plan.model, plan.sample(), protocol, summaries=summaries, out=out, integrator=plan.integrator,
-                             progress=progress)  # fmt: skip
+        raise ConfigError(
+            f"{file.path.name}: nothing to compute: no method has a metric, and no time courses are kept."
+        )
+    protocol = Protocol.escalation(
+        plan.escalation.regimen,
+        plan.escalation.levels,
+        profiles.times if profiles else (),
+        tuple(profiles.panels) if profiles else (),
+    )
+    result = simulate_cohort(
+        plan.model, plan.sample(), protocol, summaries=summaries, out=out, integrator=plan.integrator, progress=progress
+    )
     result.to_dataframe().to_parquet(Path(out) / "metrics.parquet", index=False)
     _keep_sources(file, Path(out))
     return result
@@ -54,14 +61,20 @@ def run_cohort(
 def run_fih(file: ExperimentFile, out: str | Path, *, progress: bool | None = None) -> DoseRationale:
     """The dose rationale of the experiment.
 
-    An interrupted run resumes when it is called again with the same `out`. Written: `simulations/`, `rationale.json` (the
-    whole result, from which `load_rationale` reads it back), the experiment and its model file.
+    An interrupted run resumes when it is called again with the same `out`. Written: `simulations/`, `rationale.json`
+    (the whole result, which `load_rationale` reads back), the experiment and its model file.
     """
     plan, out = build(file), Path(out)
     _check_folder(out)
     rationale = _compare(plan, out / SIMULATIONS, progress)
-    origin = {"experiment": {"file": file.path.name, "sha256": _sha256(file.text.encode()), "seed": plan.seed,
-                             "model_file_sha256": _sha256(file.model_path.read_bytes())}}  # fmt: skip
+    origin = {
+        "experiment": {
+            "file": file.path.name,
+            "sha256": _sha256(file.text.encode()),
+            "seed": plan.seed,
+            "model_file_sha256": _sha256(file.model_path.read_bytes()),
+        }
+    }
     rationale = dataclasses.replace(rationale, provenance={**rationale.provenance, **origin})
     save_rationale(rationale, out / RESULT, plan.title)
     _keep_sources(file, out)
@@ -94,8 +107,10 @@ def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"Argument `out` must be a folder, but {str(out)!r} is a file.")
     if out.is_dir() and any(out.iterdir()) and not (out / SIMULATIONS).is_dir():
-        raise ConfigError(f"Argument `out` must be a new or an empty folder, or one of an earlier run, but {str(out)!r} holds "
-                          f"other files. Choose another one.")  # fmt: skip
+        raise ConfigError(
+            f"Argument `out` must be a new or an empty folder, or one of an earlier run, but {str(out)!r} holds other "
+            "files. Choose another one."
+        )
     (out / SIMULATIONS).mkdir(parents=True, exist_ok=True)
 
 

@@ -17,9 +17,7 @@ class DistributionTable(Table):
     """Spread of one parameter. Numbers are in `unit` (default: the unit that the model declares, which must then be
     dimensionless unless only the typical value and a cv are used)."""
 
-    kind: Literal[
-        "normal", "lognormal", "truncated_normal", "uniform", "loguniform", "logitnormal", "empirical"
-    ]  # fmt: skip
+    kind: Literal["normal", "lognormal", "truncated_normal", "uniform", "loguniform", "logitnormal", "empirical"]
     unit: Text | None = None
     median: Number | None = None
     cv: Positive | None = None
@@ -90,8 +88,11 @@ class EscalationTable(Table):
     @model_validator(mode="after")
     def _same_length(self):
         if len(self.fractions) != len(self.at):
-            raise PydanticCustomError("lengths", "`fractions` and `at` must have the same length, but have {a} and {b}",
-                                      {"a": len(self.fractions), "b": len(self.at)})  # fmt: skip
+            raise PydanticCustomError(
+                "lengths",
+                "`fractions` and `at` must have the same length, but have {a} and {b}",
+                {"a": len(self.fractions), "b": len(self.at)},
+            )
         return self
 
 

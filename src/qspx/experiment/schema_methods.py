@@ -1,6 +1,6 @@
 """Tables of an experiment file that describe potencies, exposure matches and dose methods.
 
-Their keys carry quantities with units (`kd = "1.9 nM"`); the classes of `qspx.fih` that they stand for say what each does.
+Their keys carry quantities with units (`kd = "1.9 nM"`); the classes of `qspx.fih` they stand for say what each does.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ MatchTable = Annotated[
     Field(discriminator="kind"),
 ]
 MatchKey = Annotated[Annotated[Words, Tag("name")] | Annotated[MatchTable, Tag("table")], Discriminator(_name_or_table)]
-PotencyKey = Annotated[Annotated[Words, Tag("name")] | Annotated[PotencyTable, Tag("table")], Discriminator(_name_or_table)]
+PotencyKey = Annotated[
+    Annotated[Words, Tag("name")] | Annotated[PotencyTable, Tag("table")], Discriminator(_name_or_table)
+]
 
 
 class _Method(Table):

@@ -23,8 +23,10 @@ def aligned(heads: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) 
     """Columns under their heads: the first `left` aligned left, numbers with three significant digits right."""
     cells = [[str(h) for h in heads], *([_cell(x) for x in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
-    lines = ["  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-             for row in cells]  # fmt: skip
+    lines = [
+        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(line.rstrip() for line in lines)
 
@@ -48,11 +50,13 @@ def estimates_text(rationale: DoseRationale) -> str:
         cells = [name, row["applies_to"], row["dose_ug_per_kg"], row["low_5"], row["high_95"]]
         rows.append([*cells, *([_fold(row["fold_first_injection"]), _fold(row["fold_target"])] if proposed else [])])
     notes = []
-    if not frame["decision_relevant"].all():
+    if not all(e.decision_relevant for e in rationale.estimates):
         notes.append("* for context only, not decision-relevant")
     if proposed and (p := rationale.proposal):
-        notes.append(f"first, target: the proposed first injection ({p.first_injection_ug_per_kg:g} ug/kg) and target dose "
-                     f"({p.target_ug_per_kg:g} ug/kg) as multiples of the estimate")  # fmt: skip
+        notes.append(
+            f"first, target: the proposed first injection ({p.first_injection_ug_per_kg:g} ug/kg) and target dose "
+            f"({p.target_ug_per_kg:g} ug/kg) as multiples of the estimate"
+        )
     return "\n".join([aligned(heads, rows, left=2), *notes])
 
 
@@ -62,7 +66,9 @@ def _fold(value: float) -> str:
 
 def ledger_text(ledger: pd.DataFrame, total: int, what: str = "virtual patients") -> str:
     """Counts per status; `ledger` has `n`, `meaning` and, first, the status."""
-    rows = [[row[0], int(row[1]), row[2]] for row in ledger[[ledger.columns[0], "n", "meaning"]].itertuples(index=False)]
+    rows = [
+        [row[0], int(row[1]), row[2]] for row in ledger[[ledger.columns[0], "n", "meaning"]].itertuples(index=False)
+    ]
     return "\n".join([f"{total} {what}:", *(f"  {n:>7}  {status}: {meaning}" for status, n, meaning in rows)])
 
 
@@ -78,8 +84,18 @@ def cohort_text(result: CohortResult) -> str:
 
 def published_text(table: pd.DataFrame) -> str:
     """Published numbers beside the computed ones."""
-    rows = [["ok" if r["passed"] else "FAILED", r["name"], f"{r['published']:.6g}", f"{r['computed']:.6g}", r["unit"] or "1",
-             f"{100 * r['relative_difference']:+.2g} %", f"{100 * r['tolerance']:.2g} %"] for r in table.to_dict("records")]  # fmt: skip
+    rows = [
+        [
+            "ok" if r["passed"] else "FAILED",
+            r["name"],
+            f"{r['published']:.6g}",
+            f"{r['computed']:.6g}",
+            r["unit"] or "1",
+            f"{100 * r['relative_difference']:+.2g} %",
+            f"{100 * r['tolerance']:.2g} %",
+        ]
+        for r in table.to_dict("records")
+    ]
     return aligned(["", "number", "published", "computed", "unit", "difference", "tolerance"], rows, left=2)
 
 
@@ -103,7 +119,9 @@ def plot_solution(solution: Solution, path: str | Path) -> None:
     import matplotlib.pyplot as plt
 
     names = solution.observables
-    figure, axes = plt.subplots(len(names), 1, sharex=True, squeeze=False, figsize=(7, 2.4 * len(names)), layout="constrained")
+    figure, axes = plt.subplots(
+        len(names), 1, sharex=True, squeeze=False, figsize=(7, 2.4 * len(names)), layout="constrained"
+    )
     for name, ax in zip(names, axes[:, 0], strict=True):
         solution.plot(name, ax)
         ax.set_xlabel("")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qspx._errors import ConfigError
-from qspx.fih import DoseEstimate, DoseRationale, Proposal, RationaleContext, Threshold
+from qspx.fih import DoseEstimate, DoseRationale, Proposal, RationaleContext
+from qspx.fih.rationale import Threshold
 from qspx.store import write_atomic
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def load_rationale(path: str | Path) -> tuple[DoseRationale, str]:
         record = json.loads(path.read_text(encoding="utf-8"))
         schema = record["schema"]
         if schema != SCHEMA:
-            raise ConfigError(f"{str(path)!r} has format {schema}, but this qspx reads format {SCHEMA}. Run `qspx fih` again.")
+            raise ConfigError(f"{str(path)!r} has format {schema}, but this qspx reads {SCHEMA}. Run `qspx fih` again.")
         fields = {name: _restored(value) for name, value in record["rationale"].items()}
         fields["context"] = RationaleContext(**fields["context"])
         fields["proposal"] = fields["proposal"] and _proposal(fields["proposal"])
@@ -55,7 +56,7 @@ def _proposal(fields: Mapping[str, Any]) -> Proposal:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "columns") and hasattr(value, "dtypes"):
+    if hasattr(value, "columns") and hasattr(value, "dtypes"):  # a DataFrame, without importing pandas
         return {"table": {str(name): [str(value[name].dtype), _plain(value[name].tolist())] for name in value.columns}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -63,7 +64,7 @@ def _plain(value: Any) -> Any:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, str | bool) or value is None:
         return value
-    if hasattr(value, "tolist"):
+    if hasattr(value, "tolist") and not isinstance(value, type):
         return _plain(value.tolist())
     if isinstance(value, Sequence):
         return [_plain(v) for v in value]

@@ -44,7 +44,9 @@ def _to(wanted: str, example: str) -> BeforeValidator:
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
-        raise PydanticCustomError("scalar", "must be true, false, a number or text, but is {found}", {"found": repr(value)})
+        raise PydanticCustomError(
+            "scalar", "must be true, false, a number or text, but is {found}", {"found": repr(value)}
+        )
     return value
 
 
@@ -86,8 +88,11 @@ class Table(BaseModel):
         fields = {field.alias or name: field for name, field in cls.model_fields.items()}
         for key in data:
             if key not in fields:
-                raise PydanticCustomError("unknown_key", "`{key}` is not a key here.{hint} Keys: {keys}",
-                                          {"key": key, "hint": closest(key, fields), "keys": ", ".join(fields)})  # fmt: skip
+                raise PydanticCustomError(
+                    "unknown_key",
+                    "`{key}` is not a key here.{hint} Keys: {keys}",
+                    {"key": key, "hint": closest(key, fields), "keys": ", ".join(fields)},
+                )
         for key, field in fields.items():
             if field.is_required() and key not in data:
                 raise PydanticCustomError("missing_key", "`{key}` is missing{what}", {"key": key, "what": _what(field)})

@@ -101,9 +101,11 @@ def threshold_dose(responses: DoseResponses, regimen: Regimen, metric: AbstractS
     _check_reached(response, levels, rising, bell, q, tau)
     dose = interpolated_dose(response, q, tau)
     for _ in range(5):
-        if np.min(np.abs(response.levels / dose - 1)) > 1e-9:
+        at = int(np.argmin(np.abs(response.levels / dose - 1)))
+        if abs(response.levels[at] / dose - 1) > TOLERANCE:
             response = responses.add_level(regimen, metric, dose)
-        at = int(np.argmin(np.abs(response.levels - dose)))
+            at = int(np.argmin(np.abs(response.levels - dose)))
+        dose = float(response.levels[at])
         reached = float(response.quantile(q)[at])
         if abs(reached / tau - 1) <= TOLERANCE:
             peak = float(levels[-1]) if bell else None

@@ -7,9 +7,11 @@ import functools
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 
 from qspx._errors import SolveError
 from qspx._precision import require_x64
@@ -61,7 +63,7 @@ class DiffraxIntegrator(AbstractIntegrator):
 
     @property
     def _loop_settings(self) -> Settings:
-        return Settings(self.solver, self.rtol, self.atol, self.max_steps, self.reverse)
+        return Settings(_with_tolerances(self.solver, self.rtol, self.atol), self.rtol, self.atol, self.max_steps, self.reverse)
 
     def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
         require_x64()
@@ -70,6 +72,17 @@ class DiffraxIntegrator(AbstractIntegrator):
         # one group at a time: concurrent executions of nested loops can exhaust XLA's CPU thread pool and deadlock
         parts = [_solve_group(compiled, theta, events, group) for group in _groups(rows, self.lanes)]
         return BatchSolution(*(np.concatenate(part)[:rows] for part in zip(*parts, strict=True)))
+
+
+def _with_tolerances(solver: Any, rtol: float, atol: float) -> Any:
+    """An implicit solver's root finder takes the tolerances and the norm of the steps, as in `diffrax.diffeqsolve`."""
+    if not isinstance(solver, diffrax.AbstractImplicitSolver):
+        return solver
+    unset = diffrax.Kvaerno5().root_finder.rtol  # what stands for "as the steps"
+    for name, value in (("rtol", rtol), ("atol", atol), ("norm", optx.rms_norm)):
+        if getattr(solver.root_finder, name) is unset:
+            solver = eqx.tree_at(lambda s, name=name: getattr(s.root_finder, name), solver, value)
+    return solver
 
 
 def _groups(rows: int, lanes: int) -> np.ndarray:
