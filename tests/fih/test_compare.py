@@ -114,12 +114,21 @@ def test_ledger_adds_up(rationale, inputs):
 
 
 def test_curves_equal_the_closed_form(rationale, inputs):
-    single = rationale.curves[rationale.curves["metric"] == "max(C, ..14), single dose"]
+    single = rationale.curves[rationale.curves["metric"] == "peak C, days 0 to 14, single dose"]
     v = inputs[2].column("V")
     expected = single["dose_ug_per_kg"] * 70 / 150 * np.quantile(1 / v, 0.5)
     assert np.allclose(single["q50"], expected, rtol=1e-6)
     assert (single["n_ok"] == 60).all()
-    assert set(rationale.curves["metric"]) == {"max(C, ..14), single dose", "max(C, ..14), schedule"}
+    assert set(rationale.curves["metric"]) == {"peak C, days 0 to 14, single dose", "peak C, days 0 to 14, schedule"}
+
+
+def test_probability_of_exceeding_a_threshold_at_the_proposed_doses(rationale, inputs):
+    table = rationale.exceedance.set_index(["metric", "dose"])
+    peak = 5.0 * 70 / 150 / inputs[2].column("V")  # nM after a single dose of the target
+    row = table.loc[("peak C, days 0 to 14, single dose", "target")]
+    assert row["probability"] == pytest.approx((peak > 2.0).mean())
+    assert row["low_5"] <= row["probability"] <= row["high_95"]
+    assert table.loc[("peak C, days 0 to 14, single dose", "first injection"), "probability"] == 0.0
 
 
 def test_alternatives_are_relative_to_the_typical_subject(rationale):
@@ -130,7 +139,7 @@ def test_alternatives_are_relative_to_the_typical_subject(rationale):
 
 def test_sensitivity_names_what_the_dose_depends_on(rationale):
     rows = rationale.sensitivity.set_index(["metric", "parameter"])
-    single = rows.loc["max(C, ..14), single dose"]
+    single = rows.loc["peak C, days 0 to 14, single dose"]
     # the peak of a bolus is dose WT / (MW V): the dose that reaches a level is proportional to V MW / WT
     assert single.loc["V", "elasticity_dose"] == pytest.approx(1.0, rel=1e-5)
     assert single.loc["WT", "elasticity_dose"] == pytest.approx(-1.0, rel=1e-5)

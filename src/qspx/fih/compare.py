@@ -89,7 +89,8 @@ def compare_doses(
         proposal=proposal,
         folds=_folds(estimates, proposal),
         curves=_curves(thresholds, ctx),
-        thresholds=[Threshold(m.metric.name + _where(m, ctx), m.threshold, m.label or m.family, m.quantile) for m in thresholds],
+        thresholds=_thresholds(thresholds, ctx),
+        exceedance=_exceedance(thresholds, ctx, proposal),
         profiles=_profiles(model, population, plan, profiles, integrator, runs, progress),
         profile_time_unit=model.time_unit,
         dose_times=[(d.at, d.amount) for d in plan.doses],
@@ -169,9 +170,54 @@ def _folds(estimates: Sequence[DoseEstimate], proposal: Proposal | None):
     return pd.DataFrame(rows, columns=columns)
 
 
-def _where(method: AbstractThresholdMethod, ctx: DoseContext) -> str:
-    regimen = method.regimen or ctx.escalation.regimen
-    return ", single dose" if len(regimen.doses) == 1 else ", schedule"
+def _title(method: AbstractThresholdMethod, ctx: DoseContext) -> str:
+    """The endpoint in words: "peak nACT, days 0 to 28, single dose"."""
+    words = {"max": "peak {}", "min": "lowest {}", "auc": "AUC of {}", "average": "average {}", "last": "{} at the end",
+             "tmax": "time of the peak of {}"}  # fmt: skip
+    m = method.metric
+    schedule = "single dose" if len(_regimen(method, ctx).doses) == 1 else "schedule"
+    return f"{words[m.kind].format(m.observable)}, {ctx.model.time_unit}s {m.start or 0:g} to {m.end:g}, {schedule}"
+
+
+def _regimen(method: AbstractThresholdMethod, ctx: DoseContext) -> Regimen:
+    return method.regimen or ctx.escalation.regimen
+
+
+def _thresholds(methods: Sequence[AbstractThresholdMethod], ctx: DoseContext) -> list[Threshold]:
+    """One entry per level of a metric; methods that share it share the label."""
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for m in methods:
+        found.setdefault((_title(m, ctx), m.threshold, m.quantile), []).append(m.label or m.family)
+    return [Threshold(title, tau, " / ".join(labels), q) for (title, tau, q), labels in found.items()]
+
+
+def _exceedance(methods: Sequence[AbstractThresholdMethod], ctx: DoseContext, proposal: Proposal | None):
+    """Share of the population over each threshold at the proposed doses, simulated there, with a 90 % interval
+    (Wilson score, on the effective number of virtual patients)."""
+    import pandas as pd
+
+    columns = ["metric", "threshold", "unit", "dose", "dose_ug_per_kg", "probability", "low_5", "high_95"]
+    if proposal is None:
+        return pd.DataFrame(columns=columns)
+    doses = {"first injection": proposal.first_injection_ug_per_kg, "target": proposal.target_ug_per_kg}
+    rows = []
+    for title, m in {(_title(m, ctx), m.threshold): (_title(m, ctx), m) for m in methods}.values():
+        single = len(_regimen(m, ctx).doses) == 1
+        for name, dose in doses.items() if single else [("target", doses["target"])]:
+            response = ctx.responses.level(_regimen(m, ctx), m.metric, dose)
+            values = response.values[int(np.argmin(np.abs(response.levels - dose)))]
+            usable = ~np.isnan(values)
+            w = response.weights[usable] / response.weights[usable].sum()
+            share = float(w @ (values[usable] > m.threshold))
+            rows.append([title, m.threshold, response.unit, name, dose, share, *_wilson(share, 1 / float(w @ w))])
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _wilson(share: float, n: float, z: float = 1.6449) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927)."""
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
 
 
 def _curves(methods: Sequence[AbstractThresholdMethod], ctx: DoseContext):
@@ -179,8 +225,8 @@ def _curves(methods: Sequence[AbstractThresholdMethod], ctx: DoseContext):
 
     rows, seen = [], set()
     for m in methods:
-        response = ctx.responses.get(m.regimen or ctx.escalation.regimen, m.metric)
-        name = m.metric.name + _where(m, ctx)
+        response = ctx.responses.get(_regimen(m, ctx), m.metric)
+        name = _title(m, ctx)
         if name in seen:
             continue
         seen.add(name)
@@ -227,10 +273,10 @@ def _sensitivity(thresholds, ctx: DoseContext, estimates, methods):
 
     tables, seen = [], set()
     for method, e in zip(methods, estimates, strict=True):
-        if method not in thresholds or (name := method.metric.name + _where(method, ctx)) in seen:
+        if method not in thresholds or (name := _title(method, ctx)) in seen:
             continue
         seen.add(name)
-        regimen = method.regimen or ctx.escalation.regimen
+        regimen = _regimen(method, ctx)
         local = elasticities(ctx.model, regimen.scaled_to(e.dose_ug_per_kg * e.safety_factor), method.metric,
                              integrator=ctx.integrator)  # fmt: skip
         response = ctx.responses.get(regimen, method.metric)
@@ -261,7 +307,7 @@ def _alternatives(alternatives: Sequence[Alternative], thresholds, ctx: DoseCont
     if not alternatives or not thresholds:
         return pd.DataFrame(columns=columns)
     m = thresholds[0]
-    regimen = m.regimen or ctx.escalation.regimen
+    regimen = _regimen(m, ctx)
     base = _typical_dose(ctx.model, {}, m, regimen, ctx)
     rows = [["as analysed, typical subject", base, 1.0, m.label or m.family]]
     for a in alternatives:

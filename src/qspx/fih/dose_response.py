@@ -96,6 +96,11 @@ class DoseResponses:
             self._found[shape, s.name] = DoseResponse(s.name, result.units[s.name], regimen.unit, self.levels,
                                                       result.metric(s.name), self.population.weights)  # fmt: skip
 
+    def level(self, regimen: Regimen, summary: AbstractSummary, dose: float) -> DoseResponse:
+        """The response with `dose` among its levels."""
+        found = self.get(regimen, summary)
+        return found if np.any(np.isclose(found.levels, dose, rtol=1e-9)) else self.add_level(regimen, summary, dose)
+
     def add_level(self, regimen: Regimen, summary: AbstractSummary, level: float) -> DoseResponse:
         """The response with one more simulated level."""
         shape = regimen.scaled_to(1.0)

@@ -93,6 +93,7 @@ class DoseRationale:
     folds: pd.DataFrame
     curves: pd.DataFrame
     thresholds: list[Threshold]
+    exceedance: pd.DataFrame
     profiles: pd.DataFrame
     profile_time_unit: str
     dose_times: list[tuple[float, float]]
