@@ -50,8 +50,10 @@ class NotTraceable(QspxError):
 def closest(name: str, options: Iterable[str]) -> str:
     """`" Did you mean `x`?"` for the option most like `name`, or `""` when none is near."""
     names = [str(option) for option in options]
+    lower = {option.lower(): option for option in names}
+    if str(name).lower() in lower:
+        return f" Did you mean `{lower[str(name).lower()]}`?"
     found = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if not found:
-        lower = {option.lower(): option for option in names}
         found = [lower[hit] for hit in difflib.get_close_matches(str(name).lower(), list(lower), n=1, cutoff=0.6)]
     return f" Did you mean `{found[0]}`?" if found else ""

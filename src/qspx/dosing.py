@@ -55,7 +55,7 @@ class Dose:
             value = getattr(self, role)
             _require(value is None or isinstance(value, str) or 0 <= value < math.inf,
                      f"Argument `{role}` must be a number >= 0 or a parameter name, but {value} was given.")  # fmt: skip
-        split_per_kg(self.unit)
+        unit(split_per_kg(self.unit)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,12 +198,19 @@ def amount_unit(model: AbstractModel, species: str) -> Unit:
     return unit(s.unit) * unit(model.parameters[s.volume].unit) if s.volume else unit(s.unit)
 
 
+def _is_per_weight(model: AbstractModel, species: str, amount: Unit) -> bool:
+    """Whether the species counts amounts per kg of body weight. Mass per mass has no dimension, so the text decides."""
+    if amount.same_dimension(unit("g/kg")):
+        return bool(model.species[species].volume) or split_per_kg(model.species[species].unit)[1]
+    return amount.same_dimension(unit("mol/kg"))
+
+
 def _amount_factor(dose: Dose, model: AbstractModel, where: str) -> tuple[float, float, float]:
     """(factor, power of body weight, power of molar mass) from the dose's unit to the species' amount unit."""
     text, per_kg = split_per_kg(dose.unit)
     given, wanted = unit(text), amount_unit(model, dose.into)
     mole, gram, kg = unit("mol"), unit("g"), unit("kg")
-    per_weight = wanted.same_dimension(mole / kg) or wanted.same_dimension(gram / kg) and bool(model.species[dose.into].volume)
+    per_weight = _is_per_weight(model, dose.into, wanted)
     base = wanted * kg if per_weight else wanted
     if per_weight:
         weight_power = 0.0 if per_kg else -1.0
