@@ -42,8 +42,13 @@ def population(species="human"):
 
 def terminal_half_life(model):
     """Half-life [day] between days 120 and 180 after a bolus of the typical human, when distribution is over."""
-    solution = qspx.simulate(model, qspx.Regimen.single(1.0, "mg/kg", "C"), [120.0, 180.0], observables=["C"],
-                             integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15))  # fmt: skip
+    solution = qspx.simulate(
+        model,
+        qspx.Regimen.single(1.0, "mg/kg", "C"),
+        [120.0, 180.0],
+        observables=["C"],
+        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+    )
     early, late = solution["C"]
     return 60.0 * math.log(2) / math.log(early / late)
 
@@ -73,9 +78,15 @@ class Betts2018(qspx.AbstractModel):
     C_nM = qspx.Observable("nM", "drug, central")
 
     published = (
-        qspx.Published("terminal half-life, typical human", 16.53, "day", terminal_half_life, 5e-4,
-                       "calculated from the typical human of Betts 2018"),
-    )  # fmt: skip
+        qspx.Published(
+            "terminal half-life, typical human",
+            16.53,
+            "day",
+            terminal_half_life,
+            5e-4,
+            "calculated from the typical human of Betts 2018",
+        ),
+    )
 
     def rates(self, t, y, p):
         distributed = p.Q * (y.C - y.C2)

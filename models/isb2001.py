@@ -162,8 +162,14 @@ def quirks(compartment, q1, q2):
         on = qspx.MassAction(lambda p: p.koff_BCMA / p.KD_BCMA)
         found += [
             qspx.Reaction(f"Q1 forward, {c}", {b: 1, free: 1}, {bP: 1}, on, "concentration", deviation=Q1),
-            qspx.Reaction(f"Q1 reverse, {c}", {bP: 1}, {b: 1, free: 1}, qspx.MassAction("koff_BCMA"), "concentration",
-                          deviation=Q1),  # fmt: skip
+            qspx.Reaction(
+                f"Q1 reverse, {c}",
+                {bP: 1},
+                {b: 1, free: 1},
+                qspx.MassAction("koff_BCMA"),
+                "concentration",
+                deviation=Q1,
+            ),
         ]
     if q2:
         dimer, tetramer, free = f"{c}_8B", f"{c}_8BP", f"{c}_free_P"
@@ -204,10 +210,14 @@ def observables(plasma, marrow):
         "effect": (qspx.Observable("", "share of the maximal effect, mouse PK/PD"), effect),
         "C_total": (qspx.Observable("nM", "drug in plasma, free and bound"), everything),
         "free_ng_mL": (qspx.Observable("ng/mL", "free drug, plasma"), lambda t, y, p: y.C * p.MW * p.L_per_mL),
-        "total_ng_mL": (qspx.Observable("ng/mL", "drug in plasma, free and bound"),
-                        lambda t, y, p: everything(t, y, p) * p.MW * p.L_per_mL),  # fmt: skip
-        "RO_CD3_plasma": (qspx.Observable("", "CD3 occupancy on CD8 T cells, plasma"),
-                          bound(total["p_free_8"], "p_free_8")),  # fmt: skip
+        "total_ng_mL": (
+            qspx.Observable("ng/mL", "drug in plasma, free and bound"),
+            lambda t, y, p: everything(t, y, p) * p.MW * p.L_per_mL,
+        ),
+        "RO_CD3_plasma": (
+            qspx.Observable("", "CD3 occupancy on CD8 T cells, plasma"),
+            bound(total["p_free_8"], "p_free_8"),
+        ),
         "RO_BCMA_marrow": (qspx.Observable("", "BCMA occupancy, marrow"), bound(total["bm_free_B"], "bm_free_B")),
         "RO_CD38_marrow": (qspx.Observable("", "CD38 occupancy, marrow"), bound(total["bm_free_P"], "bm_free_P")),
     }
@@ -216,8 +226,14 @@ def observables(plasma, marrow):
 def single_dose(model, amount, unit):
     """The solution after one subcutaneous dose: C and nACT on days 1, 7, 21; their maxima and when."""
     endpoints = [qspx.Max("C"), qspx.Tmax("C"), qspx.Max("nACT"), qspx.Tmax("nACT")]
-    return qspx.simulate(model, qspx.Regimen.single(amount, unit, "depot"), [1.0, 7.0, 21.0],
-                         observables=["C", "nACT"], summaries=endpoints, integrator=PRECISE)  # fmt: skip
+    return qspx.simulate(
+        model,
+        qspx.Regimen.single(amount, unit, "depot"),
+        [1.0, 7.0, 21.0],
+        observables=["C", "nACT"],
+        summaries=endpoints,
+        integrator=PRECISE,
+    )
 
 
 def peak(model, dose, observable="nACT"):
@@ -239,8 +255,12 @@ def dose_for(model, target, observable="C"):
 def weekly_trough(model, dose, doses=12):
     """nACT just before another weekly dose would follow the last of `doses` [µg/kg]."""
     end = 7.0 * doses
-    solution = qspx.simulate(model, qspx.Regimen.repeated(dose, "ug/kg", "depot", every=7.0, n=doses),
-                             summaries=[qspx.Last("nACT", end=end)], integrator=PRECISE)  # fmt: skip
+    solution = qspx.simulate(
+        model,
+        qspx.Regimen.repeated(dose, "ug/kg", "depot", every=7.0, n=doses),
+        summaries=[qspx.Last("nACT", end=end)],
+        integrator=PRECISE,
+    )
     return next(iter(solution.summaries.values()))
 
 
@@ -248,8 +268,14 @@ def half_life_without_targets(model):
     """Terminal half-life [day] of the disposition alone."""
     bare = build(targets=False)
     same = {k: model.parameters[k].value for k in bare.parameters}
-    solution = qspx.simulate(bare, qspx.Regimen.single(1.0, "nmol", "depot"), [150.0, 200.0], parameters=same,
-                             observables=["C"], integrator=PRECISE)  # fmt: skip
+    solution = qspx.simulate(
+        bare,
+        qspx.Regimen.single(1.0, "nmol", "depot"),
+        [150.0, 200.0],
+        parameters=same,
+        observables=["C"],
+        integrator=PRECISE,
+    )
     early, late = solution["C"]
     return 50.0 * math.log(2) / math.log(early / late)
 
@@ -272,15 +298,20 @@ def published_numbers(golden):
         anchor("peak nACT at 8.0 ug/kg (EC13)", 0.5, "molecule/cell", lambda m: peak(m, 8.0), 0.06),
         anchor("peak nACT at 10.5 ug/kg (EC17, MPAD)", 0.63, "molecule/cell", lambda m: peak(m, 10.5), 0.11),
         anchor("peak nACT at 32 ug/kg (EC40)", 2.1, "molecule/cell", lambda m: peak(m, 32.0), 0.08),
-        anchor("nACT on day 7 at 70 ug/kg (EC50)", 3.1, "molecule/cell",
-               lambda m: single_dose(m, 70.0, "ug/kg")["nACT"][1], 0.30),
+        anchor(
+            "nACT on day 7 at 70 ug/kg (EC50)",
+            3.1,
+            "molecule/cell",
+            lambda m: single_dose(m, 70.0, "ug/kg")["nACT"][1],
+            0.30,
+        ),
         anchor("trough nACT, 45 ug/kg weekly (EC50)", 3.1, "molecule/cell", lambda m: weekly_trough(m, 45.0), 0.45),
         anchor("trough nACT, 180 ug/kg weekly (EC90)", 28.0, "molecule/cell", lambda m: weekly_trough(m, 180.0), 0.40),
         after_350_ug("free Cmax", 0.0307037, "nM", lambda s: s.summaries["max(C)"]),
         after_350_ug("free C on day 21", 3.50249e-3, "nM", lambda s: s["C"][2]),
         after_350_ug("peak nACT", 0.324094, "molecule/cell", lambda s: s.summaries["max(nACT)"]),
         after_350_ug("nACT on day 21", 0.0380314, "molecule/cell", lambda s: s["nACT"][2]),
-    )  # fmt: skip
+    )
 
 
 def network(label, parameters, q1, q2, published=()):
@@ -306,10 +337,17 @@ def build(q1: bool = False, q2: bool = False, targets: bool = True):
         # without the deviations nACT is up to 0.4 % higher
         return network("ISB2001", PARAMETERS, q1, q2, published_numbers(golden=1e-5 if q1 and q2 else 5e-3))
     used = ("WT", "MW", "V_", "L", "sigma", "CL", "ka", "F")
-    return qspx.Network("ISB2001 disposition", SPECIES,
-                        {k: v for k, v in PARAMETERS.items() if k.startswith(used)}, DISPOSITION,
-                        tracked=("drug",), mass_parameter="MW", weight_parameter="WT", reference=__doc__,
-                        published_numbers=published_numbers(golden=1e-5)[:1])  # fmt: skip
+    return qspx.Network(
+        "ISB2001 disposition",
+        SPECIES,
+        {k: v for k, v in PARAMETERS.items() if k.startswith(used)},
+        DISPOSITION,
+        tracked=("drug",),
+        mass_parameter="MW",
+        weight_parameter="WT",
+        reference=__doc__,
+        published_numbers=published_numbers(golden=1e-5)[:1],
+    )
 
 
 TECLISTAMAB = {

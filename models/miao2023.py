@@ -22,18 +22,25 @@ def par(value, unit, meaning, tag="estimated", source=SOURCE, **more):
 def population():
     """Spread between patients of the same covariates: log-normal, with the published CV read as the coefficient of
     variation of the parameter itself. No correlations are published."""
-    return qspx.Joint({
-        "CL1": qspx.LogNormal(0.449, cv=0.536),
-        "CL2": qspx.LogNormal(0.547, cv=1.07),
-        "V1": qspx.LogNormal(4.13, cv=0.488),
-        "ka": qspx.LogNormal(0.133, cv=0.452),
-    })  # fmt: skip
+    return qspx.Joint(
+        {
+            "CL1": qspx.LogNormal(0.449, cv=0.536),
+            "CL2": qspx.LogNormal(0.547, cv=1.07),
+            "V1": qspx.LogNormal(4.13, cv=0.488),
+            "ka": qspx.LogNormal(0.133, cv=0.452),
+        }
+    )
 
 
 def initial_concentration(model):
     """Concentration [ng/mL] at the end of an intravenous bolus of 0.3 µg/kg in a patient of 74 kg."""
-    solution = qspx.simulate(model, qspx.Regimen.single(0.3, "ug/kg", "central"), [0.0, 1.0], observables=["C"],
-                             integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15))  # fmt: skip
+    solution = qspx.simulate(
+        model,
+        qspx.Regimen.single(0.3, "ug/kg", "central"),
+        [0.0, 1.0],
+        observables=["C"],
+        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+    )
     return float(solution["C"][0])
 
 
@@ -73,11 +80,23 @@ class Miao2023(qspx.AbstractModel):
     CL = qspx.Observable("L/day", "clearance")
 
     published = (
-        qspx.Published("C at the start, 0.3 µg/kg IV, 74 kg", 5.38, "ng/mL", initial_concentration, 1e-3,
-                       "independent calculation from Table 2"),
-        qspx.Published("first sample of the 0.3 µg/kg IV cohort", 4.4, "ng/mL", initial_concentration, 0.25,
-                       "digitised from the FDA review of BLA 761291; taken some time after the dose"),
-    )  # fmt: skip
+        qspx.Published(
+            "C at the start, 0.3 µg/kg IV, 74 kg",
+            5.38,
+            "ng/mL",
+            initial_concentration,
+            1e-3,
+            "independent calculation from Table 2",
+        ),
+        qspx.Published(
+            "first sample of the 0.3 µg/kg IV cohort",
+            4.4,
+            "ng/mL",
+            initial_concentration,
+            0.25,
+            "digitised from the FDA review of BLA 761291; taken some time after the dose",
+        ),
+    )
 
     def volumes(self, p):
         weight = p.WT / p.WT_ref

@@ -31,9 +31,14 @@ def parameters_for(species):
 
 def half_life(model, KD, **parameters):
     """Half-life [day] between days 10 and 30 after 0.01 mg/kg into the blood, for a CD3 affinity `KD` [nM]."""
-    solution = qspx.simulate(model, qspx.Regimen.single(0.01, "mg/kg", "C"), [10.0, 30.0], observables=["C"],
-                             parameters={"KD": KD} | parameters,
-                             integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15))  # fmt: skip
+    solution = qspx.simulate(
+        model,
+        qspx.Regimen.single(0.01, "mg/kg", "C"),
+        [10.0, 30.0],
+        observables=["C"],
+        parameters={"KD": KD} | parameters,
+        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+    )
     early, late = solution["C"]
     return 20.0 * math.log(2) / math.log(early / late)
 
@@ -88,13 +93,16 @@ class CD3Clearance(qspx.AbstractModel):
 class Penney2025(CD3Clearance):
     published = (
         qspx.Published("half-life at KD 10 nM, as printed", 4.4, "day", lambda m: half_life(m, 10.0), 0.02, SOURCE),
-        qspx.Published("half-life at KD 10 nM", 4.46, "day", lambda m: half_life(m, 10.0), 1.2e-3,
-                       "independent calculation"),
-        qspx.Published("half-life at KD 40 nM", 9.20, "day", lambda m: half_life(m, 40.0), 6e-4,
-                       "independent calculation"),
-        qspx.Published("half-life at KD 1000 nM", 15.1, "day", lambda m: half_life(m, 1000.0), 3.5e-3,
-                       "independent calculation"),
-    )  # fmt: skip
+        qspx.Published(
+            "half-life at KD 10 nM", 4.46, "day", lambda m: half_life(m, 10.0), 1.2e-3, "independent calculation"
+        ),
+        qspx.Published(
+            "half-life at KD 40 nM", 9.20, "day", lambda m: half_life(m, 40.0), 6e-4, "independent calculation"
+        ),
+        qspx.Published(
+            "half-life at KD 1000 nM", 15.1, "day", lambda m: half_life(m, 1000.0), 3.5e-3, "independent calculation"
+        ),
+    )
 
     def initial(self, p):
         return {"R3": self.cd3(p)}
@@ -127,8 +135,12 @@ class Penney2025WithTarget(CD3Clearance):
         return dy | antigen | {"C": dy["C"] - bound}
 
     def observables(self, t, y, p):
-        return {"R3_0": self.cd3(p), "RO_CD3": y.X / (y.X + y.R3), "C_total": y.C + y.X + y.XT,
-                "RO_T": y.XT / (y.XT + y.RT)}  # fmt: skip
+        return {
+            "R3_0": self.cd3(p),
+            "RO_CD3": y.X / (y.X + y.R3),
+            "C_total": y.C + y.X + y.XT,
+            "RO_T": y.XT / (y.XT + y.RT),
+        }
 
 
 def build(taa: bool = False):

@@ -24,9 +24,15 @@ def par(value, unit, meaning, tag="literature", source=SOURCE, **more):
 def bolus(model, mg, summary):
     """An endpoint of the published comparison: intravenous bolus of `mg`, no peripheral compartment, 80 days."""
     endpoints = [qspx.AUC("C"), qspx.AUC("T"), qspx.Max("T"), qspx.Tmax("T")]
-    solution = qspx.simulate(model, qspx.Regimen.single(mg * MG, "nmol", "C"), [80.0], parameters={"k12": 0.0},
-                             observables=["C"], summaries=endpoints,
-                             integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-12))  # fmt: skip
+    solution = qspx.simulate(
+        model,
+        qspx.Regimen.single(mg * MG, "nmol", "C"),
+        [80.0],
+        parameters={"k12": 0.0},
+        observables=["C"],
+        summaries=endpoints,
+        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-12),
+    )
     return solution.summaries[summary]
 
 

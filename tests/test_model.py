@@ -149,7 +149,7 @@ def decay(rate: float, **attributes) -> AbstractModel:
     def rates(self, t, y, p):
         return {"C": -rate * p.k * y.C}
 
-    return define(rates, C=Species("nM"), k=Parameter(1.0, "1/day"), **attributes)
+    return define(rates, **({"C": Species("nM"), "k": Parameter(1.0, "1/day")} | attributes))
 
 
 def test_the_last_bit_of_a_constant_counts():

@@ -62,8 +62,9 @@ def test_partial_rank_correlation_sees_through_a_correlated_bystander(model):
     found = partial_rank_correlations(cohort, metric)
     assert found["CL"] < -0.95
     assert abs(found["V"]) < 0.15
-    table = sensitivity_table(model, elasticities(model, qspx.Regimen.single(6.0, "nmol", "C"), qspx.Max("C", end=5.0)),
-                              found, "max(C)")  # fmt: skip
+    table = sensitivity_table(
+        model, elasticities(model, qspx.Regimen.single(6.0, "nmol", "C"), qspx.Max("C", end=5.0)), found, "max(C)"
+    )
     assert list(table["parameter"])[0] == "V"
     assert table.set_index("parameter").loc["CL", "rank_correlation"] == found["CL"]
     assert table.set_index("parameter").loc["V", "source"] == "made up"

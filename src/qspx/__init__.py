@@ -31,8 +31,9 @@ _NAMES = {
     "fih": ("DoseRationale", "compare_doses"),
     "loading": ("load_model",),
     "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
-    "network": ("MassAction", "Network", "Reaction"),
+    "network": ("Network",),
     "protocol": ("Arm", "Protocol"),
+    "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
     "summaries": ("AUC", "Average", "Last", "Max", "Min", "Tmax"),
@@ -66,11 +67,11 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.model import Parameter as Parameter
     from qspx.model import Published as Published
     from qspx.model import Species as Species
-    from qspx.network import MassAction as MassAction
     from qspx.network import Network as Network
-    from qspx.network import Reaction as Reaction
     from qspx.protocol import Arm as Arm
     from qspx.protocol import Protocol as Protocol
+    from qspx.reaction import MassAction as MassAction
+    from qspx.reaction import Reaction as Reaction
     from qspx.report import write_report as write_report
     from qspx.simulation import simulate as simulate
     from qspx.summaries import AUC as AUC

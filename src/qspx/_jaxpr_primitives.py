@@ -18,9 +18,13 @@ from ._errors import NotTraceable
 
 _POSITIONAL = {"pad", "gather", "dynamic_slice", "dynamic_update_slice", "scatter", "select_and_gather_add", "tile"}
 _REDUCTIONS = {
-    "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and",
+    "reduce_sum": "add",
+    "reduce_prod": "mul",
+    "reduce_max": "max",
+    "reduce_min": "min",
+    "reduce_and": "and",
     "reduce_or": "or",
-}  # fmt: skip
+}
 _CUMULATIVE = {"cumsum": "add", "cumprod": "mul", "cummax": "max", "cummin": "min"}
 
 

@@ -75,8 +75,9 @@ class Binding:
             raise ModelError(f"Argument `arms` must give each site to one arm, but a site occurs twice in {known}.")
         for s in self.sites:
             if s.name not in known:
-                raise ModelError(f"site `{s.name}` of compartment `{self.compartment}` belongs to no arm."
-                                 f"{closest(s.name, known)}")  # fmt: skip
+                raise ModelError(
+                    f"site `{s.name}` of compartment `{self.compartment}` belongs to no arm.{closest(s.name, known)}"
+                )
         named = [("exclude", s) for sites in self.exclude for s in sites]
         named += [("exclude_transitions", s) for held, added in self.exclude_transitions for s in (*held, added)]
         named += [("cooperativity", s) for pair in self.cooperativity for s in pair]
@@ -85,11 +86,15 @@ class Binding:
                 raise ModelError(f"Argument `{argument}` names site `{s}`, which belongs to no arm.{closest(s, known)}")
         labels = [self.label(c) for c in self.complexes()]
         if twice := [x for x in labels if labels.count(x) > 1]:
-            raise ModelError(f"two complexes of compartment `{self.compartment}` are both called `{twice[0]}`; rename a site.")
+            raise ModelError(
+                f"two complexes of compartment `{self.compartment}` are both called `{twice[0]}`; rename a site."
+            )
         for label in self.loss:
             if label not in labels:
-                raise ModelError(f"Argument `loss` names complex `{label}`, which compartment `{self.compartment}` does "
-                                 f"not have.{closest(label, labels)}")  # fmt: skip
+                raise ModelError(
+                    f"Argument `loss` names complex `{label}`, which compartment `{self.compartment}` does "
+                    f"not have.{closest(label, labels)}"
+                )
 
     def _present(self, arm: BindingArm) -> tuple[str, ...]:
         here = {s.name for s in self.sites}

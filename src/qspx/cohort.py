@@ -35,7 +35,7 @@ class Cohort:
     model: AbstractModel
     theta: np.ndarray
     status: np.ndarray
-    weights: np.ndarray | None = None
+    weights: np.ndarray = None  # type: ignore[assignment]  # equal weights are filled in below
     seed: str = ""
     origin: str = ""
     reasons: Mapping[Status, Mapping[str, int]] = dataclasses.field(default_factory=dict)
@@ -43,15 +43,21 @@ class Cohort:
     def __post_init__(self):
         theta = np.asarray(self.theta, dtype=float)
         if theta.ndim != 2 or theta.shape[1] != len(self.model.parameters):
-            raise SolveError(f"Argument `theta` must have shape (subjects, {len(self.model.parameters)}), but has "
-                             f"{theta.shape}.")  # fmt: skip
+            raise SolveError(
+                f"Argument `theta` must have shape (subjects, {len(self.model.parameters)}), but has {theta.shape}."
+            )
+        for name in ("subject", "status", "weight"):
+            if name in self.model.parameters:
+                raise SolveError(f"`{name}` is a column of every cohort, so {self.model.name} cannot have a parameter of "
+                                 f"that name; rename the parameter.")  # fmt: skip
         if len(theta) == 0:
             raise SolveError("the cohort is empty; sample at least one subject.")
         object.__setattr__(self, "theta", theta)
         object.__setattr__(self, "status", np.asarray(self.status, dtype=np.int64))
         if self.status.shape != (len(theta),):
-            raise SolveError(f"Argument `status` must have shape ({len(theta)},), one code per subject, but has "
-                             f"{self.status.shape}.")  # fmt: skip
+            raise SolveError(
+                f"Argument `status` must have shape ({len(theta)},), one code per subject, but has {self.status.shape}."
+            )
         object.__setattr__(self, "weights", self._checked_weights())
 
     def _checked_weights(self) -> np.ndarray:
@@ -108,10 +114,17 @@ class Cohort:
         frame = pd.read_parquet(path)
         for name in model.parameters:
             if name not in frame:
-                raise ModelError(f"{path}: parameter `{name}` of {model.name} is missing.{closest(name, frame.columns)}")
+                raise ModelError(
+                    f"{path}: parameter `{name}` of {model.name} is missing.{closest(name, frame.columns)}"
+                )
         status = np.array([Status[s.upper()] for s in frame["status"]])
-        return cls(model, frame[list(model.parameters)].to_numpy(float), status, frame["weight"].to_numpy(float),
-                   origin=f"file {Path(path).name}")  # fmt: skip
+        return cls(
+            model,
+            frame[list(model.parameters)].to_numpy(float),
+            status,
+            frame["weight"].to_numpy(float),
+            origin=f"file {Path(path).name}",
+        )
 
     def __str__(self) -> str:
         return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"

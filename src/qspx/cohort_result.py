@@ -61,15 +61,18 @@ class CohortResult:
     def metric(self, name: str) -> np.ndarray:
         """One endpoint, shape (arms, subjects)."""
         if name not in self.metrics:
-            raise SolveError(f"`{name}` is not an endpoint of this run; it has {list(self.metrics)}."
-                             f"{closest(name, self.metrics)}")  # fmt: skip
+            raise SolveError(
+                f"`{name}` is not an endpoint of this run; it has {list(self.metrics)}.{closest(name, self.metrics)}"
+            )
         return self.metrics[name]
 
     def values(self, name: str) -> np.ndarray:
         """One sampled observable, shape (arms, subjects, times)."""
         if name not in self.trajectories:
-            raise SolveError(f"`{name}` was not kept by this run; it has {list(self.trajectories)}."
-                             f"{closest(name, list(self.trajectories))}")  # fmt: skip
+            raise SolveError(
+                f"`{name}` was not kept by this run; it has {list(self.trajectories)}."
+                f"{closest(name, list(self.trajectories))}"
+            )
         return np.asarray(self.trajectories[name][:])
 
     def quantiles(self, name: str, q: Sequence[float]) -> np.ndarray:
@@ -99,8 +102,12 @@ class CohortResult:
         """Endpoints over (arm, subject) and sampled observables over (arm, subject, time), with units."""
         import xarray as xr
 
-        coords = {"arm": list(self.protocol.names), "dose": ("arm", self.protocol.doses),
-                  "subject": np.arange(self.status.shape[1]), "time": self.times}  # fmt: skip
+        coords = {
+            "arm": list(self.protocol.names),
+            "dose": ("arm", self.protocol.doses),
+            "subject": np.arange(self.status.shape[1]),
+            "time": self.times,
+        }
         data: dict[str, Any] = {k: (("arm", "subject"), v, {"units": self.units[k]}) for k, v in self.metrics.items()}
         data |= {k: (("arm", "subject", "time"), self.values(k), {"units": self.units[k]}) for k in self.trajectories}
         data |= {"status": (("arm", "subject"), self.status), "steps": (("arm", "subject"), self.steps)}
@@ -121,4 +128,6 @@ class CohortResult:
 
     def __str__(self) -> str:
         where = f", in {self.path}" if self.path else ""
-        return f"{len(self.protocol.arms)} arms x {len(self.cohort)} subjects of {self.model.name}{where}: {self.ledger}"
+        return (
+            f"{len(self.protocol.arms)} arms x {len(self.cohort)} subjects of {self.model.name}{where}: {self.ledger}"
+        )

@@ -70,7 +70,9 @@ def simulate_cohort(
     todo = [i for i in range(plan.shards) if i not in blocks]
     started = time.monotonic()
     try:
-        with report(f"simulating {model.name}", plan.rows, sum(b.status.size for b in blocks.values()), progress) as bar:
+        with report(
+            f"simulating {model.name}", plan.rows, sum(b.status.size for b in blocks.values()), progress
+        ) as bar:
             for i in todo:
                 blocks[i] = plan.solve(i)
                 if store:
@@ -113,8 +115,14 @@ class _Plan:
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
-        return cls(request, cohort, protocol, integrator,
-                   tuple(dose_events(a.regimen, model, size) for a in protocol.arms), shard)  # fmt: skip
+        return cls(
+            request,
+            cohort,
+            protocol,
+            integrator,
+            tuple(dose_events(a.regimen, model, size) for a in protocol.arms),
+            shard,
+        )
 
     @property
     def rows(self) -> int:
@@ -145,8 +153,12 @@ class _Plan:
             batch = self.integrator.solve_batch(self.request, theta, events)
             status[todo], steps[todo] = batch.status, batch.steps
             metrics[todo], values[todo] = batch.summaries, batch.values
-        return _Block(status.reshape(arms, n), steps.reshape(arms, n), metrics.reshape(arms, n, len(self.metric_names)),
-                      values.reshape(arms, n, *shape[1:]))  # fmt: skip
+        return _Block(
+            status.reshape(arms, n),
+            steps.reshape(arms, n),
+            metrics.reshape(arms, n, len(self.metric_names)),
+            values.reshape(arms, n, *shape[1:]),
+        )
 
     def _arm_theta(self, a: int, part: slice) -> np.ndarray:
         theta = self.cohort.theta[part].copy()
@@ -180,8 +192,12 @@ class _Plan:
 
         part = self.subjects(i)
         arms, n = block.status.shape
-        data = {"arm": np.repeat(np.arange(arms), n), "subject": np.tile(np.arange(part.start, part.stop), arms),
-                "status": block.status.ravel(), "steps": block.steps.ravel()}  # fmt: skip
+        data = {
+            "arm": np.repeat(np.arange(arms), n),
+            "subject": np.tile(np.arange(part.start, part.stop), arms),
+            "status": block.status.ravel(),
+            "steps": block.steps.ravel(),
+        }
         data |= {name: block.metrics[..., j].ravel() for j, name in enumerate(self.metric_names)}
         assert block.values is not None
         values = {name: block.values[..., j] for j, name in enumerate(self.request.observables)}
@@ -192,14 +208,22 @@ class _Plan:
         frame = store.read_metrics(i)
         shape = (len(self.protocol.arms), len(frame) // len(self.protocol.arms))
         metrics = frame[list(self.metric_names)].to_numpy(float).reshape(*shape, len(self.metric_names))
-        return _Block(frame["status"].to_numpy().reshape(shape), frame["steps"].to_numpy().reshape(shape), metrics, None)
+        return _Block(
+            frame["status"].to_numpy().reshape(shape), frame["steps"].to_numpy().reshape(shape), metrics, None
+        )
 
 
 def _open_store(plan: _Plan, out: str | Path) -> RunStore:
     m = plan.request.model
     store = RunStore(out, plan.identity())
-    details = {"started": now(), "environment": environment(), "cohort": plan.cohort.origin, "citation": m.citation,
-               "parameters": {k: p.unit for k, p in m.parameters.items()}, "time_unit": m.time_unit}  # fmt: skip
+    details = {
+        "started": now(),
+        "environment": environment(),
+        "cohort": plan.cohort.origin,
+        "citation": m.citation,
+        "parameters": {k: p.unit for k, p in m.parameters.items()},
+        "time_unit": m.time_unit,
+    }
     store.open(details, plan.cohort.to_dataframe())
     shape = (len(plan.protocol.arms), len(plan.cohort), len(plan.request.times))
     units = {n: m.outputs[n].unit for n in plan.request.observables}
@@ -208,7 +232,9 @@ def _open_store(plan: _Plan, out: str | Path) -> RunStore:
     return store
 
 
-def _collect(plan: _Plan, store: RunStore | None, blocks: Mapping[int, _Block], seconds: float, solved: int) -> CohortResult:
+def _collect(
+    plan: _Plan, store: RunStore | None, blocks: Mapping[int, _Block], seconds: float, solved: int
+) -> CohortResult:
     ordered = [blocks[i] for i in range(plan.shards)]
     status = np.concatenate([b.status for b in ordered], axis=1)
     metrics = np.concatenate([b.metrics for b in ordered], axis=1)
@@ -220,8 +246,14 @@ def _collect(plan: _Plan, store: RunStore | None, blocks: Mapping[int, _Block], 
         trajectories = store.trajectories() if plan.request.times and plan.request.observables else {}
     else:
         manifest = {"identity": plan.identity(), "environment": environment(), "finished": True, **details}
-        trajectories = {n: np.concatenate([b.values[..., j] for b in ordered if b.values is not None], axis=1)
-                        for j, n in enumerate(plan.request.observables)} if plan.request.times else {}  # fmt: skip
+        trajectories = (
+            {
+                n: np.concatenate([b.values[..., j] for b in ordered if b.values is not None], axis=1)
+                for j, n in enumerate(plan.request.observables)
+            }
+            if plan.request.times
+            else {}
+        )
     result = CohortResult(
         m,
         plan.cohort,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,15 +46,21 @@ class Dose:
     lag: float | str | None = None
 
     def __post_init__(self):
-        _require(math.isfinite(self.amount) and self.amount >= 0,
-                 f"Argument `amount` of a Dose must be a number >= 0, but {self.amount} was given.")  # fmt: skip
+        _require(
+            math.isfinite(self.amount) and self.amount >= 0,
+            f"Argument `amount` of a Dose must be a number >= 0, but {self.amount} was given.",
+        )
         _require(math.isfinite(self.at), f"Argument `at` of a Dose must be finite, but {self.at} was given.")
-        _require(self.duration is None or 0 < self.duration < math.inf,
-                 f"Argument `duration` must be > 0 and finite (None is a bolus), but {self.duration} was given.")  # fmt: skip
+        _require(
+            self.duration is None or 0 < self.duration < math.inf,
+            f"Argument `duration` must be > 0 and finite (None is a bolus), but {self.duration} was given.",
+        )
         for role in ("bioavailability", "lag"):
             value = getattr(self, role)
-            _require(value is None or isinstance(value, str) or 0 <= value < math.inf,
-                     f"Argument `{role}` must be a number >= 0 or a parameter name, but {value} was given.")  # fmt: skip
+            _require(
+                value is None or isinstance(value, str) or 0 <= value < math.inf,
+                f"Argument `{role}` must be a number >= 0 or a parameter name, but {value} was given.",
+            )
         unit(split_per_kg(self.unit)[0])
 
 
@@ -71,8 +77,10 @@ class Regimen:
         times = [d.at for d in self.doses]
         if times != sorted(times):
             late = next(i for i in range(1, len(times)) if times[i] < times[i - 1])
-            raise DoseError(f"Argument `doses` must be sorted by time, but dose {late} is at {times[late]:g}, before dose "
-                            f"{late - 1} at {times[late - 1]:g}. Sort them, or use sorted(doses, key=lambda d: d.at).")  # fmt: skip
+            raise DoseError(
+                f"Argument `doses` must be sorted by time, but dose {late} is at {times[late]:g}, before dose "
+                f"{late - 1} at {times[late - 1]:g}. Sort them, or use sorted(doses, key=lambda d: d.at)."
+            )
         unit(self.time_unit)
 
     @classmethod
@@ -101,8 +109,10 @@ class Regimen:
     ) -> Regimen:
         """A fractionated start: `fractions` of the target at the times `at`, then the last fraction again every
         `every` until it has been given `n` times."""
-        _require(len(fractions) == len(at) and len(at) > 0,
-                 f"Arguments `fractions` and `at` must have the same length, but have {len(fractions)} and {len(at)}.")  # fmt: skip
+        _require(
+            len(fractions) == len(at) and len(at) > 0,
+            f"Arguments `fractions` and `at` must have the same length, but have {len(fractions)} and {len(at)}.",
+        )
         _require(n >= 1, f"Argument `n` must be >= 1, but {n} was given.")
         times = [*at, *(at[-1] + every * i for i in range(1, n))]
         shares = [*fractions, *[fractions[-1]] * (n - 1)]
@@ -140,16 +150,16 @@ class DoseEvents(NamedTuple):
     amount * F * weight**weight_power * molar_mass**mass_power / volume(species), in the species' unit.
     A parameter index of -1 means that the constant beside it holds. Padding has time = inf and amount = 0."""
 
-    time: np.ndarray
-    duration: np.ndarray
-    species: np.ndarray
-    amount: np.ndarray
-    weight_power: np.ndarray
-    mass_power: np.ndarray
-    bioavailability: np.ndarray
-    bioavailability_index: np.ndarray
-    lag: np.ndarray
-    lag_index: np.ndarray
+    time: Any
+    duration: Any
+    species: Any
+    amount: Any
+    weight_power: Any
+    mass_power: Any
+    bioavailability: Any
+    bioavailability_index: Any
+    lag: Any
+    lag_index: Any
 
 
 PADDING = (np.inf, 0.0, 0, 0.0, 0.0, 0.0, 1.0, -1, 0.0, -1)
@@ -157,12 +167,18 @@ PADDING = (np.inf, 0.0, 0, 0.0, 0.0, 0.0, 1.0, -1, 0.0, -1)
 
 def dose_events(regimen: Regimen, model: AbstractModel, size: int | None = None) -> DoseEvents:
     """The regimen in the model's units, padded to `size` events. Raises `DoseError` or `UnitError` naming the dose."""
-    rows = [_event_row(d, model, regimen.time_unit, f"dose {i} ({d.amount:g} {d.unit} into `{d.into}`)")
-            for i, d in enumerate(regimen.doses)]  # fmt: skip
+    rows = [
+        _event_row(d, model, regimen.time_unit, f"dose {i} ({d.amount:g} {d.unit} into `{d.into}`)")
+        for i, d in enumerate(regimen.doses)
+    ]
     rows += [PADDING] * ((size or len(rows)) - len(rows))
     integers = {"species", "bioavailability_index", "lag_index"}
-    return DoseEvents(*(np.array(column, dtype=int if field in integers else float)
-                        for field, column in zip(DoseEvents._fields, zip(*rows, strict=True), strict=True)))  # fmt: skip
+    return DoseEvents(
+        *(
+            np.array(column, dtype=int if field in integers else float)
+            for field, column in zip(DoseEvents._fields, zip(*rows, strict=True), strict=True)
+        )
+    )
 
 
 def _in_model_time(t: float, time_unit: str, model: AbstractModel) -> float:
@@ -224,14 +240,19 @@ def _amount_factor(dose: Dose, model: AbstractModel, where: str) -> tuple[float,
         mass_power, factor = 1.0, given.factor / mole.factor * gram.factor / base.factor
     else:
         hint = "" if model.species[dose.into].volume else " If the species is a concentration, declare its `volume`."
-        raise UnitError(f"{where}: a dose in {dose.unit} cannot be converted to {wanted}, the amount unit of "
-                        f"`{dose.into}`.{hint}")  # fmt: skip
+        raise UnitError(
+            f"{where}: a dose in {dose.unit} cannot be converted to {wanted}, the amount unit of `{dose.into}`.{hint}"
+        )
     if weight_power and model.body_weight is None:
-        raise DoseError(f"{where}: a dose per kg needs the body weight, but {model.name} declares no `body_weight` "
-                        f"parameter. Declare one, or give the dose as a flat amount.")  # fmt: skip
+        raise DoseError(
+            f"{where}: a dose per kg needs the body weight, but {model.name} declares no `body_weight` "
+            f"parameter. Declare one, or give the dose as a flat amount."
+        )
     if mass_power and model.molar_mass is None:
-        raise DoseError(f"{where}: converting mass to amount needs the molar mass, but {model.name} declares no "
-                        f"`molar_mass` parameter. Declare one (g/mol), or give the dose in nmol.")  # fmt: skip
+        raise DoseError(
+            f"{where}: converting mass to amount needs the molar mass, but {model.name} declares no "
+            f"`molar_mass` parameter. Declare one (g/mol), or give the dose in nmol."
+        )
     if weight_power:
         factor *= conversion(model.parameters[model.body_weight].unit, "kg") ** weight_power  # type: ignore[index]
     if mass_power:
@@ -262,5 +283,6 @@ def subject_doses(model: AbstractModel, theta, events: DoseEvents) -> SubjectDos
     duration = jnp.where(infused, events.duration, 1.0)
     start = events.time + lag
     end = jnp.where(infused, start + duration, jnp.inf)
-    return SubjectDoses(start, end, events.species, jnp.where(infused, 0.0, amount),
-                        jnp.where(infused, amount / duration, 0.0))  # fmt: skip
+    return SubjectDoses(
+        start, end, events.species, jnp.where(infused, 0.0, amount), jnp.where(infused, amount / duration, 0.0)
+    )

@@ -27,13 +27,23 @@ def load_model(path: str | Path, **switches: Any) -> AbstractModel:
         return _call(build, switches, path)
     if isinstance(model := getattr(module, "model", None), AbstractModel):
         if switches:
-            raise ModelError(f"{path.name} defines a finished `model`, which takes no switches, but {switches} were given.")
+            raise ModelError(
+                f"{path.name} defines a finished `model`, which takes no switches, but {switches} were given."
+            )
         return model
-    classes = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, AbstractModel)
-               and c.__module__ == module.__name__ and not inspect.isabstract(c)]  # fmt: skip
+    classes = [
+        c
+        for c in vars(module).values()
+        if inspect.isclass(c)
+        and issubclass(c, AbstractModel)
+        and c.__module__ == module.__name__
+        and not inspect.isabstract(c)
+    ]
     if len(classes) != 1:
-        raise ModelError(f"{path.name} must define one model class, a `model`, or a function `build`, but it defines "
-                         f"{len(classes)} model classes.")  # fmt: skip
+        raise ModelError(
+            f"{path.name} must define one model class, a `model`, or a function `build`, but it defines "
+            f"{len(classes)} model classes."
+        )
     return _call(classes[0], switches, path)
 
 
@@ -59,8 +69,9 @@ def _call(build, switches: dict[str, Any], path: Path) -> AbstractModel:
     try:
         inspect.signature(build).bind(**switches)
     except TypeError as error:
-        raise ModelError(f"{path.name}: switches {switches} do not fit {build.__name__}"
-                         f"{inspect.signature(build)}: {error}.") from error  # fmt: skip
+        raise ModelError(
+            f"{path.name}: switches {switches} do not fit {build.__name__}{inspect.signature(build)}: {error}."
+        ) from error
     model = build(**switches)
     if not isinstance(model, AbstractModel):
         raise ModelError(f"{path.name}: `{build.__name__}` must return a model, but returned {type(model).__name__}.")

@@ -9,116 +9,22 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import hashlib
 import keyword
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import ModelError, UnitError, closest
+from qspx.declarations import Lint, Observable, Parameter, Published, Species
 from qspx.units import unit
 from qspx.values import Values, stack
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TAGS = ("measured", "literature", "estimated", "assumed", "covariate", "constant")
-SCALES = ("log", "lin", "logit")
 RESERVED = {"keys", "accessed", "t", "_names", "_vector", "_cache", "_kind", "_elements"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Species:
-    """A state, not negative unless `signed`. `volume` names the parameter that turns a dosed amount into this concentration; `bioavailability` and
-    `lag` name parameters that act on every dose into the species (NONMEM's F and ALAG); `parts` says what one
-    molecule is made of, for the mass-balance lint."""
-
-    unit: str
-    meaning: str = ""
-    volume: str | None = None
-    source: str = ""
-    parts: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    bioavailability: str | None = None
-    lag: str | None = None
-    signed: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A constant of one subject, with its typical value. `tag` says how well it is known: one of `TAGS`."""
-
-    value: float
-    unit: str
-    meaning: str = ""
-    source: str = ""
-    bounds: tuple[float, float] | None = None
-    scale: str = "log"
-    tag: str = "literature"
-
-    def __post_init__(self):
-        if not math.isfinite(self.value):
-            raise ModelError(f"Argument `value` of a Parameter must be finite, but {self.value} was given.")
-        if self.tag not in TAGS:
-            raise ModelError(f"Argument `tag` must be one of {TAGS}, but {self.tag!r} was given.")
-        if self.scale not in SCALES:
-            raise ModelError(f"Argument `scale` must be one of {SCALES}, but {self.scale!r} was given.")
-        if self.bounds is not None and not self.bounds[0] <= self.value <= self.bounds[1]:
-            raise ModelError(f"Argument `value` must lie inside `bounds`, but {self.value} is not in {self.bounds}.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Observable:
-    """A quantity that can be measured or reported, computed by `observables`."""
-
-    unit: str
-    meaning: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """A number the model's publication prints, and how to compute it here: the model's own acceptance test."""
-
-    name: str
-    value: float
-    unit: str
-    compute: Callable[[Any], float]
-    rtol: float
-    source: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Lint:
-    """A structural finding. `deviation` is empty for an error, and names the documented departure otherwise."""
-
-    rule: str
-    where: str
-    message: str
-    deviation: str = ""
-
-    def __str__(self) -> str:
-        accepted = f" [accepted deviation: {self.deviation}]" if self.deviation else ""
-        return f"{self.rule}: {self.where}: {self.message}{accepted}"
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-def _constants(x: Any) -> Iterator[Any]:
-    """Arrays that a traced program holds, those of the functions that it calls included."""
-    if isinstance(x, tuple | list):
-        for item in x:
-            yield from _constants(item)
-    elif hasattr(x, "consts"):
-        yield from x.consts
-        yield from _constants(x.jaxpr)
-    elif hasattr(x, "eqns"):
-        for eqn in x.eqns:
-            yield from _constants(list(eqn.params.values()))
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -140,8 +46,10 @@ class AbstractModel(abc.ABC):
         super().__init_subclass__(**kwargs)
         for name, declared in vars(cls).items():
             if isinstance(declared, Species | Parameter | Observable) and hasattr(AbstractModel, name):
-                raise ModelError(f"`{name}` of {cls.__name__} cannot name a {type(declared).__name__.lower()}, because "
-                                 f"every model has an attribute of that name; rename it.")  # fmt: skip
+                raise ModelError(
+                    f"`{name}` of {cls.__name__} cannot name a {type(declared).__name__.lower()}, because "
+                    f"every model has an attribute of that name; rename it."
+                )
         own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not own_init)(cls)
 
@@ -235,8 +143,10 @@ class AbstractModel(abc.ABC):
     def _vector(self, named: Mapping[str, Any], function: str, like) -> jax.Array:
         unknown = [k for k in named if k not in self.species]
         if unknown:
-            raise ModelError(f"`{function}` of {self.name} returned `{unknown[0]}`, which is not a species of the model."
-                             f"{closest(unknown[0], self.species)}")  # fmt: skip
+            raise ModelError(
+                f"`{function}` of {self.name} returned `{unknown[0]}`, which is not a species of the model."
+                f"{closest(unknown[0], self.species)}"
+            )
         return stack([named.get(k, 0.0) for k in self.species], like)
 
     def initial_vector(self, theta) -> jax.Array:
@@ -255,8 +165,9 @@ class AbstractModel(abc.ABC):
         index = self._index[0]
         for n in names:
             if n not in computed and n not in index:
-                raise ModelError(f"`observables` of {self.name} does not return the declared observable `{n}`."
-                                 f"{closest(n, computed)}")  # fmt: skip
+                raise ModelError(
+                    f"`observables` of {self.name} does not return the declared observable `{n}`.{closest(n, computed)}"
+                )
         return stack([computed[n] if n in computed else y[index[n]] for n in names], y)
 
     # checks -----------------------------------------------------------------------------------------------------
@@ -270,14 +181,18 @@ class AbstractModel(abc.ABC):
         for name, s in self.species.items():
             for role in ("volume", "bioavailability", "lag"):
                 if (ref := getattr(s, role)) is not None and ref not in self.parameters:
-                    raise ModelError(f"species `{name}`: `{role}` names parameter `{ref}`, which {self.name} does not "
-                                     f"declare.{closest(ref, self.parameters)}")  # fmt: skip
+                    raise ModelError(
+                        f"species `{name}`: `{role}` names parameter `{ref}`, which {self.name} does not "
+                        f"declare.{closest(ref, self.parameters)}"
+                    )
                 if ref is not None:
                     self.check_role(role, ref, f"species `{name}`")
         for role in ("molar_mass", "body_weight"):
             if (ref := getattr(self, role)) is not None and ref not in self.parameters:
-                raise ModelError(f"`{role}` of {self.name} names parameter `{ref}`, which is not declared."
-                                 f"{closest(ref, self.parameters)}")  # fmt: skip
+                raise ModelError(
+                    f"`{role}` of {self.name} names parameter `{ref}`, which is not declared."
+                    f"{closest(ref, self.parameters)}"
+                )
             if ref is not None:
                 self.check_role(role, ref, self.name)
         for declared in (self.species, self.parameters, self.outputs):
@@ -292,8 +207,10 @@ class AbstractModel(abc.ABC):
             return
         exact = role in ("lag", "bioavailability")
         if not (declared == unit(needed) if exact else declared.same_dimension(unit(needed))):
-            raise UnitError(f"{where}: `{role}` names parameter `{name}` in {declared}, but it must be in {needed}"
-                            f"{'' if exact else ' or a multiple of it'}.")  # fmt: skip
+            raise UnitError(
+                f"{where}: `{role}` names parameter `{name}` in {declared}, but it must be in {needed}"
+                f"{'' if exact else ' or a multiple of it'}."
+            )
 
     def _check_returned(self) -> None:
         """Trace the three functions once, so that a name that is missing or not declared is found here."""
@@ -321,8 +238,9 @@ class AbstractModel(abc.ABC):
     def lints(self) -> list[Lint]:
         """Structural findings: declared parameters that no function reads."""
         y, p, t = self.states_of(np.ones(len(self.species))), self.values_of(self.theta), np.float64(1.0)
-        for f, args in ((self.initial, (p,)), (self.rates, (t, y, p)), (self.observables, (t, y, p))):
-            f(*args)
+        self.initial(p)
+        self.rates(t, y, p)
+        self.observables(t, y, p)
         roles = {self.molar_mass, self.body_weight}
         roles |= {r for s in self.species.values() for r in (s.volume, s.bioavailability, s.lag)}
         unused = [k for k in self.parameters if k not in p.accessed and k not in roles]
@@ -331,23 +249,9 @@ class AbstractModel(abc.ABC):
     @functools.cached_property
     def hash(self) -> str:
         """sha256 of the declarations and of the traced program (with its constants): equal hash, equal numbers."""
-        digest = hashlib.sha256(repr((type(self).__name__, self.time_unit, self.molar_mass, self.body_weight)).encode())
-        for declared in (self.species, self.parameters, self.outputs):
-            digest.update(repr(sorted((k, repr(v)) for k, v in declared.items())).encode())
-            digest.update(repr(list(declared)).encode())
-        outputs = list(self.outputs)
-        with jax.enable_x64(True):  # the same hash whether or not float64 has been switched on yet
-            y, theta = jnp.ones(len(self.species)), jnp.asarray(self.theta)
-            for f, args in (
-                (self.initial_vector, (theta,)),
-                (self.rates_vector, (1.0, y, theta)),
-                (functools.partial(self.observables_vector, names=outputs), (1.0, y, theta)),
-            ):
-                closed = jax.make_jaxpr(f)(*args)
-                digest.update(_ADDRESS.sub("", str(closed.jaxpr)).encode())
-                for c in _constants(closed):
-                    digest.update(np.asarray(c).tobytes())
-        return digest.hexdigest()
+        from qspx._model_hash import model_hash
+
+        return model_hash(self)
 
     def __hash__(self) -> int:
         return hash(self.hash)
@@ -389,8 +293,18 @@ class AbstractModel(abc.ABC):
         for item in self.published:
             computed = float(item.compute(self))
             difference = computed / item.value - 1 if item.value else computed
-            rows.append([item.name, item.value, computed, item.unit, difference, item.rtol, abs(difference) <= item.rtol,
-                         item.source])  # fmt: skip
+            rows.append(
+                [
+                    item.name,
+                    item.value,
+                    computed,
+                    item.unit,
+                    difference,
+                    item.rtol,
+                    abs(difference) <= item.rtol,
+                    item.source,
+                ]
+            )
         columns = ["name", "published", "computed", "unit", "relative_difference", "tolerance", "passed", "source"]
         return pd.DataFrame(rows, columns=columns)
 

@@ -15,46 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import ModelError, closest
+from qspx._network_plan import Plan
 from qspx.binding import Binding
 from qspx.model import AbstractModel, Lint, Observable, Parameter, Published, Species
+from qspx.reaction import MassAction, Reaction, binding_reactions, constant_text, rate_constant
 from qspx.units import Unit, unit
 from qspx.values import Values, stack
-
-Constant = str | Callable[[Any], Any] | tuple[str | Callable[[Any], Any], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class MassAction:
-    """Rate law k * product of reactants. `k` is a parameter, a function k(p), or a tuple of them (their product)."""
-
-    k: Constant
-
-
-@dataclasses.dataclass(frozen=True)
-class Reaction:
-    """One reaction.
-
-    Args:
-        name: unique name, used in errors and lints.
-        reactants, products: {species or free site: count}.
-        rate: `MassAction`, or a function (t, y, p) of species, free sites and parameters.
-        per: "amount": the rate is an amount per time and is divided by each species' `volume` where it has one;
-            "concentration": all species share a compartment and the rate is a concentration per time.
-        elimination: the reaction takes matter out of (or brings it into) the model on purpose.
-        deviation: the reason why a departure from mass balance or valency is kept; empty means that it is an error.
-    """
-
-    name: str
-    reactants: Mapping[str, int]
-    products: Mapping[str, int]
-    rate: MassAction | Callable[[Any, Values, Values], Any]
-    per: str = "amount"
-    elimination: bool = False
-    deviation: str = ""
-
-    def __post_init__(self):
-        if self.per not in ("amount", "concentration"):
-            raise ModelError(f"reaction `{self.name}`: `per` must be 'amount' or 'concentration', not {self.per!r}.")
 
 
 class Network(AbstractModel):
@@ -104,16 +70,20 @@ class Network(AbstractModel):
         found = dict(self.own_species)
         for b in self.bindings:
             if b.ligand not in found:
-                raise ModelError(f"binding in `{b.compartment}`: ligand `{b.ligand}` is not a species."
-                                 f"{closest(b.ligand, found)}")  # fmt: skip
+                raise ModelError(
+                    f"binding in `{b.compartment}`: ligand `{b.ligand}` is not a species.{closest(b.ligand, found)}"
+                )
             free = found[b.ligand]
             for c in b.complexes():
                 parts = dict(free.parts) | dict.fromkeys(sorted(c), 1)
                 if b.species_name(c) in found:
-                    raise ModelError(f"binding in `{b.compartment}` makes species `{b.species_name(c)}`, but there is one "
-                                     f"of that name; rename the species, the compartment or a site.")  # fmt: skip
-                found[b.species_name(c)] = Species(free.unit, f"{b.ligand} with {'+'.join(sorted(c))}", free.volume,
-                                                   parts=parts)  # fmt: skip
+                    raise ModelError(
+                        f"binding in `{b.compartment}` makes species `{b.species_name(c)}`, but there is one "
+                        f"of that name; rename the species, the compartment or a site."
+                    )
+                found[b.species_name(c)] = Species(
+                    free.unit, f"{b.ligand} with {'+'.join(sorted(c))}", free.volume, parts=parts
+                )
         return found
 
     @functools.cached_property
@@ -131,8 +101,10 @@ class Network(AbstractModel):
         for part in self.tracked:
             if not any(part in s.parts for s in self.species.values()):
                 known = sorted({k for s in self.species.values() for k in s.parts})
-                raise ModelError(f"Argument `tracked` names part `{part}`, which no species of {self.label} holds; the "
-                                 f"parts are {known}.{closest(part, known)}")  # fmt: skip
+                raise ModelError(
+                    f"Argument `tracked` names part `{part}`, which no species of {self.label} holds; the "
+                    f"parts are {known}.{closest(part, known)}"
+                )
             amount = self._amount_unit(next(k for k, s in self.species.items() if part in s.parts))
             declared[f"amount_{part}"] = Observable(amount.text, f"{part} in all species")
             declared[f"elimination_{part}"] = Observable((amount / unit(self.time)).text, f"{part} leaving the model")
@@ -146,31 +118,36 @@ class Network(AbstractModel):
     @functools.cached_property
     def all_reactions(self) -> tuple[Reaction, ...]:
         """The given reactions and those that the binding rules generate (forward, reverse, loss)."""
-        return self.reactions + tuple(r for b in self.bindings for r in _binding_reactions(b))
+        return self.reactions + tuple(r for b in self.bindings for r in binding_reactions(b))
 
     def _check_names(self) -> None:
         known = {**self.species, **self.sites}
         for site in self.sites:
             if site in self.species or site in self.parameters:
-                raise ModelError(f"free site `{site}` of {self.label} has the name of a species or parameter; rename it.")
+                raise ModelError(
+                    f"free site `{site}` of {self.label} has the name of a species or parameter; rename it."
+                )
         for name in self.initial_functions:
             if name not in self.species:
-                raise ModelError(f"Argument `initial_functions` names `{name}`, which is not a species of {self.label}."
-                                 f"{closest(name, self.species)}")  # fmt: skip
+                raise ModelError(
+                    f"Argument `initial_functions` names `{name}`, which is not a species of {self.label}."
+                    f"{closest(name, self.species)}"
+                )
         names = [r.name for r in self.all_reactions]
         if twice := [n for n in names if names.count(n) > 1]:
             raise ModelError(f"two reactions of {self.label} are called `{twice[0]}`; names must be unique.")
         for r in self.all_reactions:
             for s in (*r.reactants, *r.products):
                 if s not in known:
-                    raise ModelError(f"reaction `{r.name}`: `{s}` is neither a species nor a free site."
-                                     f"{closest(s, known)}")  # fmt: skip
+                    raise ModelError(
+                        f"reaction `{r.name}`: `{s}` is neither a species nor a free site.{closest(s, known)}"
+                    )
 
     # the right-hand side ------------------------------------------------------------------------------------------
 
     @functools.cached_property
-    def _plan(self) -> _Plan:
-        return _Plan.of(self)
+    def _plan(self) -> Plan:
+        return Plan.of(self)
 
     def _extended(self, y, theta):
         """States, then free sites, then one: shape (species + sites + 1,)."""
@@ -186,7 +163,7 @@ class Network(AbstractModel):
         x = self._extended(y, theta)
         parts = []
         if plan.constants:
-            k = stack([_constant(c, p) for c in plan.constants], y)[plan.constant_index]
+            k = stack([rate_constant(c, p) for c in plan.constants], y)[plan.constant_index]
             parts.append(k * x[plan.factor_1] * x[plan.factor_2])
         if plan.laws:
             named = Values(plan.extended_index, x, "species or free site")
@@ -278,8 +255,11 @@ class Network(AbstractModel):
             sites = [s for x in r.reactants if x in held for s in held[x]]
             sites += [self.sites[x][1] for x in r.reactants if x in self.sites and self.sites[x][0] is b]
             arms = [b.arm_of(s).name for s in sites]
-            found += [Lint("valency", r.name, f"uses arm {a} {arms.count(a)} times", r.deviation)
-                      for a in sorted(set(arms)) if arms.count(a) > 1]  # fmt: skip
+            found += [
+                Lint("valency", r.name, f"uses arm {a} {arms.count(a)} times", r.deviation)
+                for a in sorted(set(arms))
+                if arms.count(a) > 1
+            ]
         return found
 
     def _unused(self) -> list[Lint]:
@@ -287,7 +267,7 @@ class Network(AbstractModel):
         self.initial(p)
         named = Values(plan.extended_index, np.ones(len(plan.extended_index)), "species or free site")
         for c in plan.constants:
-            _constant(c, p)
+            rate_constant(c, p)
         for f in (*plan.laws, *(f for _, f in self.observable_functions.values())):
             f(np.float64(1.0), named, p)
         for total in plan.site_totals:
@@ -306,122 +286,6 @@ class Network(AbstractModel):
 
         rows = []
         for r in self.all_reactions:
-            law = f"mass action, {_constant_text(r.rate.k)}" if isinstance(r.rate, MassAction) else "rate law"
+            law = f"mass action, {constant_text(r.rate.k)}" if isinstance(r.rate, MassAction) else "rate law"
             rows.append([r.name, f"{side(r.reactants)} → {side(r.products)}", law, r.per, r.deviation])
         return pd.DataFrame(rows, columns=["name", "reaction", "rate", "per", "deviation"])
-
-
-def _constant(c: Constant, p: Values):
-    value = None
-    for factor in c if isinstance(c, tuple) else (c,):
-        k = factor(p) if callable(factor) else p[factor]
-        value = k if value is None else value * k
-    return value
-
-
-def _constant_text(c: Constant) -> str:
-    return " ".join("k(p)" if callable(f) else f for f in (c if isinstance(c, tuple) else (c,)))
-
-
-def _binding_reactions(b: Binding) -> list[Reaction]:
-    found = []
-    for tr in b.transitions():
-        small, large, site = b.species_name(tr.smaller), b.species_name(tr.larger), b.site_name(tr.site)
-        factors = tuple(b.cooperativity[tr.site, held] for held in sorted(tr.smaller)
-                        if (tr.site, held) in b.cooperativity)  # fmt: skip
-        name = f"{small} + {site}"
-        found.append(Reaction(f"{name} -> {large}", {small: 1, site: 1}, {large: 1}, MassAction((tr.arm.kon, *factors)),
-                              per="concentration"))  # fmt: skip
-        found.append(Reaction(f"{large} -> {name}", {large: 1}, {small: 1, site: 1}, MassAction(tr.arm.koff),
-                              per="concentration"))  # fmt: skip
-    for c in b.complexes():
-        if (k := b.loss.get(b.label(c))) is not None:
-            found.append(Reaction(f"loss of {b.species_name(c)}", {b.species_name(c): 1}, {}, MassAction(k),
-                                  per="concentration", elimination=True))  # fmt: skip
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """Index arrays of the right-hand side: mass-action reactions first, then general rate laws."""
-
-    extended_index: dict[str, int]
-    site_totals: tuple[Callable, ...]
-    occupancy: np.ndarray  # (sites, species)
-    constants: tuple[Constant, ...]
-    constant_index: np.ndarray
-    factor_1: np.ndarray
-    factor_2: np.ndarray
-    laws: tuple[Callable, ...]
-    by_amount: np.ndarray  # (species, reactions)
-    by_concentration: np.ndarray
-    volumes: tuple[str | None, ...]
-    holders: dict[str, list[tuple[int, int, str | None]]]
-    losses: dict[str, list[tuple[int, int, str | None]]]
-
-    @classmethod
-    def of(cls, m: Network) -> _Plan:
-        species = {k: i for i, k in enumerate(m.species)}
-        index = {k: i for i, k in enumerate([*m.species, *m.sites])}
-        one = len(index)
-        fast = [r for r in m.all_reactions if isinstance(r.rate, MassAction) and sum(r.reactants.values()) <= 2]
-        slow = [r for r in m.all_reactions if not any(r is f for f in fast)]
-        factors = [[index[s] for s, n in r.reactants.items() for _ in range(n)] for r in fast]
-        constants = list(dict.fromkeys(r.rate.k for r in fast))  # type: ignore[union-attr]
-        reactions = fast + slow
-        stoichiometry = {kind: np.zeros((len(species), len(reactions))) for kind in ("amount", "concentration")}
-        for j, r in enumerate(reactions):
-            for side, sign in ((r.reactants, -1), (r.products, 1)):
-                for s, n in side.items():
-                    if s in species:
-                        stoichiometry[r.per][species[s], j] += sign * n
-        volumes = tuple(s.volume for s in m.species.values())
-        return cls(
-            extended_index=index,
-            site_totals=tuple(s.total for b in m.bindings for s in b.sites),
-            occupancy=_occupancy(m, species),
-            constants=tuple(constants),
-            constant_index=np.array([constants.index(r.rate.k) for r in fast], dtype=int),  # type: ignore[union-attr]
-            factor_1=np.array([f[0] if f else one for f in factors], dtype=int),
-            factor_2=np.array([f[1] if len(f) > 1 else one for f in factors], dtype=int),
-            laws=tuple(_law(r) for r in slow),
-            by_amount=stoichiometry["amount"],
-            by_concentration=stoichiometry["concentration"],
-            volumes=volumes,
-            holders={part: [(species[k], s.parts[part], s.volume) for k, s in m.species.items() if part in s.parts]
-                     for part in m.tracked},  # fmt: skip
-            losses={part: _losses(m, reactions, part) for part in m.tracked},
-        )
-
-
-def _occupancy(m: Network, species: dict[str, int]) -> np.ndarray:
-    matrix = np.zeros((len(m.sites), len(species)))
-    for row, (b, site) in enumerate(m.sites.values()):
-        for c in b.complexes():
-            matrix[row, species[b.species_name(c)]] = float(site in c)
-    return matrix
-
-
-def _losses(m: Network, reactions: Sequence[Reaction], part: str) -> list[tuple[int, int, str | None]]:
-    """(reaction, parts lost, volume that turns its rate into an amount per time)."""
-    found = []
-    for j, r in enumerate(reactions):
-        lost = m._parts(r.reactants).get(part, 0) - m._parts(r.products).get(part, 0)
-        if lost and r.elimination:
-            volumes = [m.species[s].volume for s in (*r.reactants, *r.products) if s in m.species]
-            found.append((j, lost, volumes[0] if r.per == "concentration" else None))
-    return found
-
-
-def _law(r: Reaction) -> Callable:
-    if not isinstance(r.rate, MassAction):
-        return r.rate
-    rate, reactants = r.rate, dict(r.reactants)
-
-    def law(t, y, p):
-        value = _constant(rate.k, p)
-        for s, n in reactants.items():
-            value = value * y[s] ** n
-        return value
-
-    return law

@@ -34,7 +34,9 @@ class Arm:
     def __post_init__(self):
         times = tuple(float(t) for t in self.times)
         if any(b <= a for a, b in zip(times, times[1:], strict=False)) or not np.all(np.isfinite(times)):
-            raise ProtocolError(f"arm `{self.name}`: `times` must be finite and increasing, but {times[:8]} … was given.")
+            raise ProtocolError(
+                f"arm `{self.name}`: `times` must be finite and increasing, but {times[:8]} … was given."
+            )
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "observables", tuple(self.observables))
         if self.dose is None:
@@ -56,8 +58,10 @@ class Protocol:
             raise ProtocolError(f"arm names must be unique, but {sorted(twice)} occur more than once.")
         for a in self.arms[1:]:
             if a.times != self.arms[0].times or a.observables != self.arms[0].observables:
-                raise ProtocolError(f"all arms must share `times` and `observables`, but `{a.name}` differs from "
-                                    f"`{self.arms[0].name}`. Use the union of both.")  # fmt: skip
+                raise ProtocolError(
+                    f"all arms must share `times` and `observables`, but `{a.name}` differs from "
+                    f"`{self.arms[0].name}`. Use the union of both."
+                )
 
     @classmethod
     def escalation(
@@ -70,8 +74,10 @@ class Protocol:
         """One arm per target dose: the same schedule scaled to each of `levels` (in the regimen's unit)."""
         if len(levels) == 0:
             raise ProtocolError("Argument `levels` must hold at least one dose level, but it is empty.")
-        arms = [Arm(f"{level:.6g} {regimen.unit}", regimen.scaled_to(level), times, tuple(observables), dose=level)
-                for level in levels]  # fmt: skip
+        arms = [
+            Arm(f"{level:.6g} {regimen.unit}", regimen.scaled_to(level), times, tuple(observables), dose=level)
+            for level in levels
+        ]
         return cls(tuple(arms))
 
     @property

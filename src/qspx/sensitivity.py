@@ -47,7 +47,8 @@ def elasticities(
 ) -> Elasticities:
     """Exact local elasticities of an endpoint by forward-mode differentiation through the solve.
 
-    Parameters that are zero, or declared as constants, are left out. Raises `SolveError` if the subject cannot be solved.
+    Parameters that are zero, or declared as constants, are left out. Raises `SolveError` if the subject cannot be
+    solved.
     """
     integrator = integrator or DiffraxIntegrator()
     request = solve_request(model, [regimen], (), (), [metric])
@@ -65,15 +66,17 @@ def elasticities(
 
     slopes, (value, status) = jax.jit(jax.jacfwd(log_metric, has_aux=True))(jnp.zeros(len(names) + 1))
     if int(status) != Status.OK or not np.isfinite(slopes).all():
-        raise SolveError(f"the elasticities of {metric.name} cannot be computed: the typical subject ended with status "
-                         f"{Status(int(status)).name}, value {float(value):.4g}.")  # fmt: skip
+        raise SolveError(
+            f"the elasticities of {metric.name} cannot be computed: the typical subject ended with status "
+            f"{Status(int(status)).name}, value {float(value):.4g}."
+        )
     return Elasticities(dict(zip(names, map(float, slopes[:-1]), strict=True)), float(slopes[-1]), float(value))
 
 
 def partial_rank_correlations(cohort: Cohort, metric: np.ndarray) -> dict[str, float]:
-    """Partial rank correlation of each parameter that varies in the cohort with `metric` (subjects,): the correlation of
-    the ranks after the ranks of all other parameters have been regressed out (Marino et al. 2008,
-    doi 10.1016/j.jtbi.2008.04.011). NaN metrics are left out; NaN where there are too few subjects."""
+    """Partial rank correlation of each parameter that varies in the cohort with `metric` (subjects,): the correlation
+    of the ranks after the ranks of all other parameters have been regressed out (Marino et al. 2008, doi
+    10.1016/j.jtbi.2008.04.011). NaN metrics are left out; NaN where there are too few subjects."""
     usable = ~np.isnan(metric) & (cohort.status == Status.OK)
     theta = cohort.theta[usable]
     names = [k for i, k in enumerate(cohort.model.parameters) if len(theta) and np.ptp(theta[:, i]) > 0]
@@ -89,14 +92,22 @@ def partial_rank_correlations(cohort: Cohort, metric: np.ndarray) -> dict[str, f
     return found
 
 
-def sensitivity_table(
-    model: AbstractModel, local: Elasticities, ranks: dict[str, float], metric: str
-) -> pd.DataFrame:
+def sensitivity_table(model: AbstractModel, local: Elasticities, ranks: dict[str, float], metric: str) -> pd.DataFrame:
     """One row per parameter: elasticity of the dose, partial rank correlation with the metric, tag and source."""
     import pandas as pd
 
     dose = local.of_dose()
-    rows = [[k, model.parameters[k].meaning, metric, dose[k], ranks.get(k, float("nan")), model.parameters[k].tag,
-             model.parameters[k].source] for k in sorted(dose, key=lambda k: -abs(dose[k]))]  # fmt: skip
+    rows = [
+        [
+            k,
+            model.parameters[k].meaning,
+            metric,
+            dose[k],
+            ranks.get(k, float("nan")),
+            model.parameters[k].tag,
+            model.parameters[k].source,
+        ]
+        for k in sorted(dose, key=lambda k: -abs(dose[k]))
+    ]
     columns = ["parameter", "meaning", "metric", "elasticity_dose", "rank_correlation", "tag", "source"]
     return pd.DataFrame(rows, columns=columns)

@@ -34,8 +34,10 @@ class Solution:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.observables:
-            raise SolveError(f"`{name}` was not asked for; the solution holds {list(self.observables)}."
-                             f"{closest(name, self.observables)}")  # fmt: skip
+            raise SolveError(
+                f"`{name}` was not asked for; the solution holds {list(self.observables)}."
+                f"{closest(name, self.observables)}"
+            )
         return self.values[:, self.observables.index(name)]
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -120,11 +122,14 @@ def simulate(
     batch = integrator.for_one().solve_batch(request, model.theta_with(parameters)[None], events)
     status = Status(int(batch.status[0]))
     if status != Status.OK:
-        raise SolveError(f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "
-                         f"{batch.steps[0]} steps: {status.name}. {STATUS_ADVICE[status]}")  # fmt: skip
+        raise SolveError(
+            f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "
+            f"{batch.steps[0]} steps: {status.name}. {STATUS_ADVICE[status]}"
+        )
     found = {s.name: float(v) for s, v in zip(request.summaries, batch.summaries[0], strict=True)}
-    return Solution(model, np.array(request.times), request.observables, batch.values[0], found, status,
-                    int(batch.steps[0]))  # fmt: skip
+    return Solution(
+        model, np.array(request.times), request.observables, batch.values[0], found, status, int(batch.steps[0])
+    )
 
 
 def endpoint_function(

@@ -1,8 +1,8 @@
 """A run directory: what was asked (`manifest.json`), who was simulated (`patients.parquet`), what came out
 (`metrics/part-NNNNN.parquet`, `traj.zarr`), and which shards are finished (`shards/NNNNN.json`, written last).
 
-A shard is a block of subjects over all arms. It counts as done only when its marker exists, and every file appears under
-its final name by an atomic rename, so a run that is killed at any moment resumes at the first shard not done.
+A shard is a block of subjects over all arms. It counts as done only when its marker exists, and every file appears
+under its final name by an atomic rename, so a run that is killed at any moment resumes at the first shard not done.
 """
 
 from __future__ import annotations
@@ -56,23 +56,35 @@ class RunStore:
         if self.manifest_path.exists():
             self._check_same(json.loads(self.manifest_path.read_text()))
             return
-        started = {"shards", "metrics", "patients.parquet"}  # what a run leaves that is killed before its manifest exists
-        if self.path.exists() and any(f.name not in started and not f.name.startswith(".") for f in self.path.iterdir()):
-            raise ConfigError(f"Argument `out` must be a new or an empty directory, or one of an earlier run, but "
-                              f"{str(self.path)!r} holds other files. Choose another one.")  # fmt: skip
+        started = {
+            "shards",
+            "metrics",
+            "patients.parquet",
+        }  # what a run leaves that is killed before its manifest exists
+        if self.path.exists() and any(
+            f.name not in started and not f.name.startswith(".") for f in self.path.iterdir()
+        ):
+            raise ConfigError(
+                f"Argument `out` must be a new or an empty directory, or one of an earlier run, but "
+                f"{str(self.path)!r} holds other files. Choose another one."
+            )
         for folder in ("shards", "metrics"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         self._parquet(self.path / "patients.parquet", patients)
-        write_atomic(self.manifest_path, to_json({"schema": SCHEMA, "identity": self.identity, "finished": False, **details}))
+        write_atomic(
+            self.manifest_path, to_json({"schema": SCHEMA, "identity": self.identity, "finished": False, **details})
+        )
 
     def _check_same(self, found: Mapping[str, Any]) -> None:
         before = found.get("identity", {})
         different = [k for k in sorted({*before, *self.identity}) if before.get(k) != self.identity.get(k)]
         if different:
             k = different[0]
-            raise ConfigError(f"{str(self.path)!r} holds another run: `{k}` was {_short(before.get(k))} and is now "
-                              f"{_short(self.identity.get(k))} ({len(different)} differences: {', '.join(different)}). "
-                              f"Choose another `out`, or delete the old run.")  # fmt: skip
+            raise ConfigError(
+                f"{str(self.path)!r} holds another run: `{k}` was {_short(before.get(k))} and is now "
+                f"{_short(self.identity.get(k))} ({len(different)} differences: {', '.join(different)}). "
+                f"Choose another `out`, or delete the old run."
+            )
 
     @staticmethod
     def _parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -85,18 +97,27 @@ class RunStore:
         markers = (self.path / "shards").glob("[0-9]*.json")
         return {int(f.stem): json.loads(f.read_text()) for f in markers}
 
-    def create_trajectories(self, names: tuple[str, ...], shape: tuple[int, int, int], block: int, units: Mapping[str, str]):
+    def create_trajectories(
+        self, names: tuple[str, ...], shape: tuple[int, int, int], block: int, units: Mapping[str, str]
+    ):
         """Arrays (arms, subjects, times) per observable, one chunk per shard."""
         if not names or (self.path / "traj.zarr").exists():
             return
         import zarr
+        from zarr.codecs import BloscCodec
 
         temporary = self.path / f".traj.{os.getpid()}.zarr"
         group = zarr.open_group(str(temporary), mode="w")
-        codec = zarr.codecs.BloscCodec(cname="zstd", shuffle="shuffle")
+        codec = BloscCodec(cname="zstd", shuffle="shuffle")
         for name in names:
-            array = group.create_array(name, shape=shape, chunks=(shape[0], block, shape[2]), dtype="f8",
-                                       fill_value=float("nan"), compressors=codec)  # fmt: skip
+            array = group.create_array(
+                name,
+                shape=shape,
+                chunks=(shape[0], block, shape[2]),
+                dtype="f8",
+                fill_value=float("nan"),
+                compressors=codec,
+            )
             array.attrs["units"] = units[name]
         os.replace(temporary, self.path / "traj.zarr")
 
@@ -105,7 +126,9 @@ class RunStore:
 
         return zarr.open_group(str(self.path / "traj.zarr"), mode=mode)  # type: ignore[arg-type]
 
-    def write_shard(self, i: int, start: int, metrics: pd.DataFrame, values: Mapping[str, np.ndarray], record: dict) -> None:
+    def write_shard(
+        self, i: int, start: int, metrics: pd.DataFrame, values: Mapping[str, np.ndarray], record: dict
+    ) -> None:
         """Metrics and trajectories of one shard, then its marker."""
         digest = hashlib.sha256()
         if values:

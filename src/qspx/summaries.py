@@ -25,11 +25,15 @@ class AbstractSummary(abc.ABC):
         for role in ("start", "end"):
             edge = getattr(self, role)
             if edge is not None and not math.isfinite(edge):
-                raise ProtocolError(f"{type(self).__name__}({self.observable!r}): `{role}` must be finite, or None for the "
-                                    f"{role} of the run, but {edge} was given.")  # fmt: skip
+                raise ProtocolError(
+                    f"{type(self).__name__}({self.observable!r}): `{role}` must be finite, or None for the "
+                    f"{role} of the run, but {edge} was given."
+                )
         if self.start is not None and self.end is not None and not self.start < self.end:
-            raise ProtocolError(f"{type(self).__name__}({self.observable!r}): `start` must be before `end`, but "
-                                f"{self.start:g} and {self.end:g} were given.")  # fmt: skip
+            raise ProtocolError(
+                f"{type(self).__name__}({self.observable!r}): `start` must be before `end`, but "
+                f"{self.start:g} and {self.end:g} were given."
+            )
 
     @property
     def name(self) -> str:

@@ -37,7 +37,8 @@ class Values:
         return self._cache[name]
 
     def _elements(self):
-        """The scalars, by one split of the whole vector: its derivative is one concatenation instead of many scatters."""
+        """The scalars, by one split of the whole vector: its derivative is one concatenation instead of many
+        scatters."""
         if isinstance(self._vector, jax.Array) and self._vector.ndim == 1 and len(self._vector):
             self._vector = [x[0] for x in lax.split(self._vector, (1,) * len(self._vector))]
         return self._vector

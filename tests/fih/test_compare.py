@@ -46,15 +46,31 @@ class TenthOfMabel(AbstractDoseMethod):
 
     def estimate(self, context=None):
         dose = context.ug_per_kg(self.ec * 3.0) / 10
-        return DoseEstimate(method="a tenth of MABEL", family="own", dose_ug_per_kg=dose, body_weight_kg=context.body_weight_kg,
-                            route="IV", regimen="single dose", applies_to="single dose", analyte="free",
-                            target_level="EC20", pk_model="volume", limiting_criterion="EC20")  # fmt: skip
+        return DoseEstimate(
+            method="a tenth of MABEL",
+            family="own",
+            dose_ug_per_kg=dose,
+            body_weight_kg=context.body_weight_kg,
+            route="IV",
+            regimen="single dose",
+            applies_to="single dose",
+            analyte="free",
+            target_level="EC20",
+            pk_model="volume",
+            limiting_criterion="EC20",
+        )
 
 
 def methods():
     potency = Potency.from_ec20_ec50(assay="killing", ec20=257.0, ec50=585.0, unit="pM")
     return [
-        Mabel(potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"), analyte="free", level=0.2, label="MABEL"),
+        Mabel(
+            potency=potency,
+            match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"),
+            analyte="free",
+            level=0.2,
+            label="MABEL",
+        ),
         ReceptorOccupancy(kd_nM=2.0, match=BolusCmax(volume_L=3.0), analyte="free", occupancy=0.1, target="CD3"),
         Noael(doses=AnimalDose("monkey", 1.0, "mg/kg", source="made up")),
         Mpad(metric=PEAK, threshold=2.0, regimen=SINGLE, label="MPAD"),

@@ -48,7 +48,9 @@ def test_range_errors(model):
 def test_mabel_with_a_simulated_match(model):
     potency = Potency.from_ec20_ec50(assay="killing", ec20=0.257, ec50=0.585, unit="pM")
     context = DoseContext(molar_mass_g_per_mol=150_000.0, model=model)
-    estimate = Mabel(potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"), analyte="free", level=0.2).estimate(context)
+    estimate = Mabel(
+        potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"), analyte="free", level=0.2
+    ).estimate(context)
     assert estimate.dose_ug_per_kg == pytest.approx(0.257e-3 * 3.0 * 150.0 / 70.0, rel=1e-5)
     assert estimate.analyte == "free"
 

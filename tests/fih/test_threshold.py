@@ -1,4 +1,5 @@
-"""D*(q, tau) against closed form: Cmax = dose WT / (MW V), so its q-quantile meets tau where V is at its (1 - q)-quantile."""
+"""D*(q, tau) against closed form: Cmax = dose WT / (MW V), so its q-quantile meets tau where V is at its (1 -
+q)-quantile."""
 
 from __future__ import annotations
 
@@ -25,8 +26,15 @@ def responses():
 
 
 def context(responses, **more):
-    return DoseContext(molar_mass_g_per_mol=150_000.0, model=responses.model, population=responses.population,
-                       escalation=Escalation(SINGLE, LEVELS), responses=responses, key=0, **more)  # fmt: skip
+    return DoseContext(
+        molar_mass_g_per_mol=150_000.0,
+        model=responses.model,
+        population=responses.population,
+        escalation=Escalation(SINGLE, LEVELS),
+        responses=responses,
+        key=0,
+        **more,
+    )
 
 
 def closed_form(responses, q, tau):
@@ -94,7 +102,9 @@ def test_interval_of_resampling_covers_the_estimate_and_shrinks_with_the_populat
     assert wide.interval is not None
     assert wide.interval[0] < wide.dose_ug_per_kg < wide.interval[2]
     joint = qspx.Joint({"V": qspx.LogNormal(3.0, 0.4)})
-    many = DoseResponses(responses.model, qspx.sample_cohort(responses.model, joint, 1601, key=4), LEVELS, progress=False)
+    many = DoseResponses(
+        responses.model, qspx.sample_cohort(responses.model, joint, 1601, key=4), LEVELS, progress=False
+    )
     narrow = Qsp(metric=PEAK, threshold=1.0, quantile=0.5, regimen=SINGLE).estimate(context(many))
     assert narrow.interval is not None
     ratio = np.log(wide.interval[2] / wide.interval[0]) / np.log(narrow.interval[2] / narrow.interval[0])
@@ -108,7 +118,9 @@ def test_uncertain_typical_value_widens_the_interval_by_its_own_spread(responses
     from qspx.fih import TypicalValueUncertainty
 
     unsure = TypicalValueUncertainty(qspx.Joint({"MW": qspx.LogNormal(150_000.0, 0.3)}), draws=60, subjects=101)
-    estimate = Qsp(metric=PEAK, threshold=1.0, quantile=0.5, regimen=SINGLE).estimate(context(responses, uncertainty=unsure))
+    estimate = Qsp(metric=PEAK, threshold=1.0, quantile=0.5, regimen=SINGLE).estimate(
+        context(responses, uncertainty=unsure)
+    )
     assert estimate.interval is not None
     # D* is proportional to MW: omega of a CV of 30 % plus the (smaller) spread of the resampled median
     omega = np.sqrt(np.log(1.09) + np.log(1.16) * np.pi / 2 / 101)

@@ -34,6 +34,7 @@ from qspx.fih import (
     SubcutaneousCmax,
     TrimerMabel,
 )
+from qspx.fih._checks import free_or_total
 from qspx.model import AbstractModel
 from qspx.summaries import AUC, AbstractSummary, Average, Last, Max, Min
 from qspx.units import unit
@@ -216,7 +217,7 @@ class MethodBuilder:
         return SimulatedMatch(
             metric=metric,
             regimen_given=self.single if table.schedule == "single" else self.escalation,
-            analyte=table.analyte or analyte,  # pyright: ignore[reportArgumentType]  None is told by SimulatedMatch
+            analyte=free_or_total(table.analyte or analyte),
             route=table.route,
             model=model,
             source=table.source,

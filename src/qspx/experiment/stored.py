@@ -38,6 +38,7 @@ def load_rationale(path: str | Path) -> tuple[DoseRationale, str]:
         schema = record["schema"]
         if schema != SCHEMA:
             raise ConfigError(f"{str(path)!r} has format {schema}, but this qspx reads {SCHEMA}. Run `qspx fih` again.")
+        _check_fields(record["rationale"], path)
         fields = {name: _restored(value) for name, value in record["rationale"].items()}
         fields["context"] = RationaleContext(**fields["context"])
         fields["proposal"] = fields["proposal"] and _proposal(fields["proposal"])
@@ -48,6 +49,14 @@ def load_rationale(path: str | Path) -> tuple[DoseRationale, str]:
         return DoseRationale(**fields), record["title"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ConfigError(f"{str(path)!r} is not a stored rationale: {type(error).__name__}: {error}.") from error
+
+
+def _check_fields(found: Mapping[str, Any], path: Path) -> None:
+    different = sorted(set(found) ^ {f.name for f in dataclasses.fields(DoseRationale)})
+    if different:
+        raise ConfigError(
+            f"{str(path)!r} is of another version of qspx (`{different[0]}` differs). Run `qspx fih` again."
+        )
 
 
 def _proposal(fields: Mapping[str, Any]) -> Proposal:

@@ -123,12 +123,26 @@ def compare_doses(
 
 def _context(model, population, escalation, modality, integrator, key, responses, uncertainty) -> DoseContext:
     weight, mass = model.body_weight, model.molar_mass
-    kg = model.theta[model.parameter_index(weight)] * conversion(model.parameters[weight].unit, "kg") if weight else 70.0
-    grams = model.theta[model.parameter_index(mass)] * conversion(model.parameters[mass].unit, "g/mol") if mass else None
+    kg = (
+        model.theta[model.parameter_index(weight)] * conversion(model.parameters[weight].unit, "kg") if weight else 70.0
+    )
+    grams = (
+        model.theta[model.parameter_index(mass)] * conversion(model.parameters[mass].unit, "g/mol") if mass else None
+    )
     source = f"{model.parameters[mass].source} ({model.parameters[mass].tag})" if mass else ""
-    return DoseContext(body_weight_kg=kg, molar_mass_g_per_mol=grams, molar_mass_source=source, modality=modality, model=model,
-                       population=population, escalation=escalation, integrator=integrator, key=key, responses=responses,
-                       uncertainty=uncertainty)  # fmt: skip
+    return DoseContext(
+        body_weight_kg=kg,
+        molar_mass_g_per_mol=grams,
+        molar_mass_source=source,
+        modality=modality,
+        model=model,
+        population=population,
+        escalation=escalation,
+        integrator=integrator,
+        key=key,
+        responses=responses,
+        uncertainty=uncertainty,
+    )
 
 
 def _prepare(ctx: DoseContext, methods: Sequence[AbstractDoseMethod]) -> None:
@@ -158,22 +172,44 @@ def _check_unique(estimates: Sequence[DoseEstimate]) -> None:
 def _folds(estimates: Sequence[DoseEstimate], proposal: Proposal | None):
     import pandas as pd
 
-    columns = ["method", "family", "dose_ug_per_kg", "fold_first_injection", "fold_target", "cohorts_saved_half_log",
-               "cohorts_saved_doubling"]  # fmt: skip
+    columns = [
+        "method",
+        "family",
+        "dose_ug_per_kg",
+        "fold_first_injection",
+        "fold_target",
+        "cohorts_saved_half_log",
+        "cohorts_saved_doubling",
+    ]
     if proposal is None:
         return pd.DataFrame(columns=columns)
     rows = []
     for e in estimates:
         saved = cohorts_avoided(proposal.target_ug_per_kg, e.dose_ug_per_kg)
-        rows.append([e.method, e.family, e.dose_ug_per_kg, proposal.first_injection_ug_per_kg / e.dose_ug_per_kg,
-                     proposal.target_ug_per_kg / e.dose_ug_per_kg, saved["half-log"], saved["doubling"]])  # fmt: skip
+        rows.append(
+            [
+                e.method,
+                e.family,
+                e.dose_ug_per_kg,
+                proposal.first_injection_ug_per_kg / e.dose_ug_per_kg,
+                proposal.target_ug_per_kg / e.dose_ug_per_kg,
+                saved["half-log"],
+                saved["doubling"],
+            ]
+        )
     return pd.DataFrame(rows, columns=columns)
 
 
 def _title(method: AbstractThresholdMethod, ctx: DoseContext) -> str:
     """The endpoint in words: "peak nACT, days 0 to 28, single dose"."""
-    words = {"max": "peak {}", "min": "lowest {}", "auc": "AUC of {}", "average": "average {}", "last": "{} at the end",
-             "tmax": "time of the peak of {}"}  # fmt: skip
+    words = {
+        "max": "peak {}",
+        "min": "lowest {}",
+        "auc": "AUC of {}",
+        "average": "average {}",
+        "last": "{} at the end",
+        "tmax": "time of the peak of {}",
+    }
     m = method.metric
     schedule = "single dose" if len(_regimen(method, ctx).doses) == 1 else "schedule"
     return f"{words[m.kind].format(m.observable)}, {ctx.model.time_unit}s {m.start or 0:g} to {m.end:g}, {schedule}"
@@ -244,8 +280,10 @@ def _schedule(escalation: Escalation, proposal: Proposal | None) -> Regimen:
         return escalation.regimen.scaled_to(escalation.levels[0])
     shape = escalation.regimen.scaled_to(proposal.target_ug_per_kg)
     first = shape.doses[0]
-    steps = [Dose(f * proposal.target_ug_per_kg, "ug/kg", first.into, day, first.duration, first.bioavailability, first.lag)
-             for f, day in zip(proposal.fractions, proposal.days, strict=True)]  # fmt: skip
+    steps = [
+        Dose(f * proposal.target_ug_per_kg, "ug/kg", first.into, day, first.duration, first.bioavailability, first.lag)
+        for f, day in zip(proposal.fractions, proposal.days, strict=True)
+    ]
     later = [d for d in shape.doses if d.at > proposal.days[-1]]
     return Regimen(tuple(steps + later), shape.time_unit)
 
@@ -258,8 +296,9 @@ def _profiles(model, population, regimen, plan: ProfilePlan | None, integrator, 
         return pd.DataFrame(columns=columns)
     name = f"target {regimen.target:g} {regimen.unit}"
     protocol = Protocol((Arm(name, regimen, plan.times, tuple(plan.panels)),))
-    result = simulate_cohort(model, population, protocol, integrator=integrator, progress=progress,
-                             out=runs / "profiles" if runs else None)  # fmt: skip
+    result = simulate_cohort(
+        model, population, protocol, integrator=integrator, progress=progress, out=runs / "profiles" if runs else None
+    )
     rows = []
     for observable, panel in plan.panels.items():
         bands = result.quantiles(observable, (0.05, 0.5, 0.95))[:, 0]
@@ -277,8 +316,9 @@ def _sensitivity(thresholds, ctx: DoseContext, estimates, methods):
             continue
         seen.add(name)
         regimen = _regimen(method, ctx)
-        local = elasticities(ctx.model, regimen.scaled_to(e.dose_ug_per_kg * e.safety_factor), method.metric,
-                             integrator=ctx.integrator)  # fmt: skip
+        local = elasticities(
+            ctx.model, regimen.scaled_to(e.dose_ug_per_kg * e.safety_factor), method.metric, integrator=ctx.integrator
+        )
         response = ctx.responses.get(regimen, method.metric)
         at = int(np.argmin(np.abs(np.log(response.levels / (e.dose_ug_per_kg * e.safety_factor)))))
         ranks = partial_rank_correlations(ctx.population, response.values[at])
@@ -289,12 +329,24 @@ def _sensitivity(thresholds, ctx: DoseContext, estimates, methods):
 def _population_table(model, population: Cohort, distribution: Joint | None, sources: Mapping[str, str]):
     import pandas as pd
 
-    described = {} if distribution is None else {r["parameter"]: r["distribution"] for r in distribution.describe().to_dict("records")}
+    described = (
+        {}
+        if distribution is None
+        else {r["parameter"]: r["distribution"] for r in distribution.describe().to_dict("records")}
+    )
     rows = []
     for i, (name, p) in enumerate(model.parameters.items()):
         x = population.theta[:, i]
         if name in described or np.ptp(x) > 0:
-            rows.append([name, described.get(name, "as given"), p.unit, sources.get(name, ""), *np.quantile(x, (0.05, 0.5, 0.95))])
+            rows.append(
+                [
+                    name,
+                    described.get(name, "as given"),
+                    p.unit,
+                    sources.get(name, ""),
+                    *np.quantile(x, (0.05, 0.5, 0.95)),
+                ]
+            )
     columns = ["parameter", "distribution", "unit", "source", "sample_q05", "sample_q50", "sample_q95"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -317,9 +369,15 @@ def _alternatives(alternatives: Sequence[Alternative], thresholds, ctx: DoseCont
 
 
 def _typical_dose(model, parameters, method: AbstractThresholdMethod, regimen: Regimen, ctx: DoseContext) -> float:
-    dose = dose_for_metric(model, regimen, method.metric, method.threshold, theta=model.theta_with(parameters),
-                           dose_range=(ctx.escalation.levels[0] / 100, ctx.escalation.levels[-1] * 100),
-                           integrator=ctx.integrator)  # fmt: skip
+    dose = dose_for_metric(
+        model,
+        regimen,
+        method.metric,
+        method.threshold,
+        theta=model.theta_with(parameters),
+        dose_range=(ctx.escalation.levels[0] / 100, ctx.escalation.levels[-1] * 100),
+        integrator=ctx.integrator,
+    )
     return dose / method.safety_factor
 
 

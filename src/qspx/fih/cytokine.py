@@ -1,7 +1,7 @@
 """Cytokine threshold: max {D : Q_0.95[max_t cytokine(D)] <= threshold} over the virtual population.
 
-As for glofitamab (Frances et al. 2022, J Pharm Sci 111:1208). No accepted IL-6 threshold for cytokine release syndrome exists
-(Hosseini et al. 2020, doi 10.1038/s41540-020-00145-7), so the threshold has no default: sweep it.
+As for glofitamab (Frances et al. 2022, J Pharm Sci 111:1208). No accepted IL-6 threshold for cytokine release
+syndrome exists (Hosseini et al. 2020, doi 10.1038/s41540-020-00145-7), so the threshold has no default: sweep it.
 """
 
 from __future__ import annotations

@@ -41,12 +41,13 @@ class DoseResponse:
     def with_level(self, level: float, values: np.ndarray) -> DoseResponse:
         """The same response with one more level."""
         order = np.argsort(np.append(self.levels, level))
-        return dataclasses.replace(self, levels=np.append(self.levels, level)[order],
-                                   values=np.vstack([self.values, values])[order])  # fmt: skip
+        return dataclasses.replace(
+            self, levels=np.append(self.levels, level)[order], values=np.vstack([self.values, values])[order]
+        )
 
     def interpolated(self, dose: float) -> np.ndarray:
-        """Metric of every subject at a dose between the levels: monotone cubic in log metric against log dose. A subject
-        whose metric is not positive at some level is interpolated on a linear metric axis instead."""
+        """Metric of every subject at a dose between the levels: monotone cubic in log metric against log dose. A
+        subject whose metric is not positive at some level is interpolated on a linear metric axis instead."""
         x, at = np.log(self.levels), np.log(dose)
         usable = ~np.isnan(self.values).any(axis=0)
         found = np.full(self.values.shape[1], np.nan)
@@ -93,8 +94,9 @@ class DoseResponses:
             return
         result = self._simulate(shape, self.levels, missing, "levels")
         for s in missing:
-            self._found[shape, s.name] = DoseResponse(s.name, result.units[s.name], regimen.unit, self.levels,
-                                                      result.metric(s.name), self.population.weights)  # fmt: skip
+            self._found[shape, s.name] = DoseResponse(
+                s.name, result.units[s.name], regimen.unit, self.levels, result.metric(s.name), self.population.weights
+            )
 
     def level(self, regimen: Regimen, summary: AbstractSummary, dose: float) -> DoseResponse:
         """The response with `dose` among its levels."""
@@ -115,8 +117,15 @@ class DoseResponses:
         if self.out is not None:
             what = f"{shape}{[float(x) for x in levels]}{[s.name for s in summaries]}"
             out = self.out / f"{kind}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
-        result = simulate_cohort(self.model, self.population, protocol, summaries=summaries, out=out,
-                                 integrator=self.integrator, progress=self.progress)  # fmt: skip
+        result = simulate_cohort(
+            self.model,
+            self.population,
+            protocol,
+            summaries=summaries,
+            out=out,
+            integrator=self.integrator,
+            progress=self.progress,
+        )
         self.status.append(result.status)
         self.runs += int((result.status != Status.NOT_RUN).sum())
         return result

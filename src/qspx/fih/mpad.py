@@ -1,7 +1,7 @@
 """Minimum pharmacologically active dose: where the median virtual patient reaches a benchmark of activity.
 
-The benchmark is a metric's level at the first clinically active dose of a reference drug of the class, or an effect level
-translated from an animal model.
+The benchmark is a metric's level at the first clinically active dose of a reference drug of the class, or an effect
+level translated from an animal model.
 """
 
 from __future__ import annotations

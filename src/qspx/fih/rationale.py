@@ -44,8 +44,10 @@ class Proposal:
     def __post_init__(self):
         positive("target_ug_per_kg", self.target_ug_per_kg)
         if len(self.fractions) != len(self.days) or not self.fractions or min(self.fractions) <= 0:
-            raise DoseError(f"Arguments `fractions` (> 0) and `days` must have the same length, but are {self.fractions} and "
-                            f"{self.days}.")  # fmt: skip
+            raise DoseError(
+                f"Arguments `fractions` (> 0) and `days` must have the same length, but are {self.fractions} and "
+                f"{self.days}."
+            )
         if not self.reason.strip():
             raise DoseError("Argument `reason` must say why this dose is proposed, but is empty.")
 
@@ -127,7 +129,16 @@ class DoseRationale:
         for e in sorted(self.estimates, key=lambda e: e.dose_ug_per_kg):
             low, _, high = e.interval or (float("nan"),) * 3
             rows.append([e.method, e.family, e.dose_ug_per_kg, low, high, e.applies_to, e.analyte, e.decision_relevant])
-        columns = ["method", "family", "dose_ug_per_kg", "low_5", "high_95", "applies_to", "analyte", "decision_relevant"]
+        columns = [
+            "method",
+            "family",
+            "dose_ug_per_kg",
+            "low_5",
+            "high_95",
+            "applies_to",
+            "analyte",
+            "decision_relevant",
+        ]
         table = pd.DataFrame(rows, columns=columns)
         extra = ["method", "fold_first_injection", "fold_target"]
         return table.merge(self.folds[extra], on="method", how="left") if len(self.folds) else table
@@ -136,8 +147,10 @@ class DoseRationale:
         """Parameters on which no threshold dose depends: |elasticity| under `limit` for every metric."""
         if not len(self.sensitivity):
             return []
-        worst = self.sensitivity.assign(size=self.sensitivity["elasticity_dose"].abs()).groupby("parameter")["size"].max()
-        return sorted(worst.index[worst < limit])
+        worst: dict[str, float] = {}
+        for name, e in zip(self.sensitivity["parameter"], self.sensitivity["elasticity_dose"], strict=True):
+            worst[name] = max(worst.get(name, 0.0), abs(e))
+        return sorted(name for name, e in worst.items() if e < limit)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; tables as lists of rows."""
@@ -159,6 +172,8 @@ class DoseRationale:
         lines = [self.estimates_table().to_string(index=False, float_format=lambda x: f"{x:.4g}")]
         if self.proposal:
             p = self.proposal
-            lines.append(f"proposed: first injection {p.first_injection_ug_per_kg:g} ug/kg, target {p.target_ug_per_kg:g} "
-                         f"ug/kg ({p.reason})")  # fmt: skip
+            lines.append(
+                f"proposed: first injection {p.first_injection_ug_per_kg:g} ug/kg, target {p.target_ug_per_kg:g} "
+                f"ug/kg ({p.reason})"
+            )
         return "\n".join(lines)

@@ -38,8 +38,8 @@ def dose_for_metric(
 ) -> float:
     """Target dose of `regimen` (in its unit) at which `metric` of one subject equals `target`, on the rising limb.
 
-    A logarithmic grid over `dose_range` is simulated, then refined around the crossing. Raises `ThresholdError` where the
-    target is not reached, always exceeded, or the metric is not monotone before its peak.
+    A logarithmic grid over `dose_range` is simulated, then refined around the crossing. Raises `ThresholdError` where
+    the target is not reached, always exceeded, or the metric is not monotone before its peak.
     """
     integrator = integrator or DiffraxIntegrator()
     request = solve_request(model, [regimen], (), (), [metric])
@@ -67,17 +67,23 @@ def _metric_at(request, integrator, shape: DoseEvents, row: np.ndarray, doses: n
 
 def _crossing(doses, values, target: float, metric: AbstractSummary, unit: str) -> int:
     if np.isnan(values).all():
-        raise ThresholdError(f"{metric.name} could not be computed at any dose from {doses[0]:.3g} to {doses[-1]:.3g} {unit}.")
+        raise ThresholdError(
+            f"{metric.name} could not be computed at any dose from {doses[0]:.3g} to {doses[-1]:.3g} {unit}."
+        )
     last = int(np.flatnonzero(~np.isnan(values))[-1])
     values = values[: last + 1]
     peak = int(np.nanargmax(values))
     above = np.flatnonzero(values[: peak + 1] >= target)
     if len(above) == 0:
-        raise ThresholdError(f"target {target:.4g} is never reached: {metric.name} is at most {values[peak]:.4g}, at "
-                             f"{doses[peak]:.3g} {unit}.")  # fmt: skip
+        raise ThresholdError(
+            f"target {target:.4g} is never reached: {metric.name} is at most {values[peak]:.4g}, at "
+            f"{doses[peak]:.3g} {unit}."
+        )
     if above[0] == 0:
-        raise ThresholdError(f"target {target:.4g} is always exceeded: {metric.name} is already {values[0]:.4g} at "
-                             f"{doses[0]:.3g} {unit}. Extend `dose_range` downwards.")  # fmt: skip
+        raise ThresholdError(
+            f"target {target:.4g} is always exceeded: {metric.name} is already {values[0]:.4g} at "
+            f"{doses[0]:.3g} {unit}. Extend `dose_range` downwards."
+        )
     return int(above[0]) - 1
 
 
@@ -106,11 +112,17 @@ class SimulatedMatch(AbstractExposureMatch):
 
     @property
     def regimen(self) -> str:  # type: ignore[override]
-        return "single dose" if len(self.regimen_given.doses) == 1 else f"schedule of {len(self.regimen_given.doses)} doses"
+        return (
+            "single dose"
+            if len(self.regimen_given.doses) == 1
+            else f"schedule of {len(self.regimen_given.doses)} doses"
+        )
 
     @property
     def exposure(self) -> str:  # type: ignore[override]
-        return {"max": "Cmax", "average": "Cavg", "last": "Ctrough", "auc": "AUC"}.get(self.metric.kind, self.metric.kind)
+        return {"max": "Cmax", "average": "Cavg", "last": "Ctrough", "auc": "AUC"}.get(
+            self.metric.kind, self.metric.kind
+        )
 
     @property
     def applies_to(self) -> str:  # type: ignore[override]
@@ -122,15 +134,18 @@ class SimulatedMatch(AbstractExposureMatch):
             raise DoseError("SimulatedMatch needs a model: give `model=`, or use it inside `compare_doses`.")
         unit = model.outputs[model.require_outputs([self.metric.observable])[0]].unit
         if unit != "nM":
-            raise DoseError(f"Argument `metric` must read an observable in nM, but `{self.metric.observable}` is in {unit!r}.")
+            raise DoseError(
+                f"Argument `metric` must read an observable in nM, but `{self.metric.observable}` is in {unit!r}."
+            )
         return model
 
     def dose(self, target_concentration_nM: float, context: DoseContext | None = None) -> float:
         target = positive("target_concentration_nM", target_concentration_nM)
         context = context or DoseContext()
         model = self._model(context)
-        found = dose_for_metric(model, self.regimen_given, self.metric, target, dose_range=self.dose_range,
-                                integrator=context.integrator)  # fmt: skip
+        found = dose_for_metric(
+            model, self.regimen_given, self.metric, target, dose_range=self.dose_range, integrator=context.integrator
+        )
         unit = self.regimen_given.unit
         if unit == "nmol":
             return found

@@ -1,14 +1,15 @@
 """D*(q, tau): the largest dose whose q-quantile over the population of a metric stays at or under a threshold.
 
 D*(q, tau) = sup {D : quantile_q[metric(D)] <= tau}, searched on the rising limb only: a bell-shaped metric (trimer
-against dose) meets the threshold twice. The dose is found on interpolated curves of the subjects and then simulated, and
-corrected until the simulated quantile equals the threshold. Fails, with the reason, where the threshold is reached
-everywhere or nowhere in the dose range, or the curve is not monotone before its peak.
+against dose) meets the threshold twice. The dose is found on interpolated curves of the subjects and then simulated,
+and corrected until the simulated quantile equals the threshold. Fails, with the reason, where the threshold is
+reached everywhere or nowhere in the dose range, or the curve is not monotone before its peak.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy.optimize import brentq
@@ -36,23 +37,29 @@ class ThresholdDose:
     def notes(self) -> tuple[str, ...]:
         if self.peak_dose is None:
             return ()
-        return (f"bell-shaped: the quantile peaks near {self.peak_dose:.3g} {self.response.dose_unit}; the dose is on the "
-                "rising limb",)  # fmt: skip
+        return (
+            f"bell-shaped: the quantile peaks near {self.peak_dose:.3g} {self.response.dose_unit}; the dose is on the "
+            "rising limb",
+        )
 
 
 def rising_limb(response: DoseResponse, q: float) -> tuple[np.ndarray, np.ndarray, bool]:
     """(levels, quantiles, whether the curve falls again after them)."""
     curve = response.quantile(q)
     if np.isnan(curve).any():
-        raise ThresholdError(f"{response.metric}: no subject was solved at some dose levels; the curve cannot be inverted.")
+        raise ThresholdError(
+            f"{response.metric}: no subject was solved at some dose levels; the curve cannot be inverted."
+        )
     peak = int(np.argmax(curve))
     levels, rising = response.levels[: peak + 1], curve[: peak + 1]
     falls = np.flatnonzero(np.diff(rising) < -DIP * np.abs(rising[:-1]))
     if len(falls):
         i = int(falls[0])
-        raise ThresholdError(f"{response.metric} is not monotone on the dose grid: its {q:g}-quantile falls from "
-                             f"{rising[i]:.4g} at {levels[i]:.4g} to {rising[i + 1]:.4g} at {levels[i + 1]:.4g} "
-                             f"{response.dose_unit} before the peak. Use a finer grid or another metric.")  # fmt: skip
+        raise ThresholdError(
+            f"{response.metric} is not monotone on the dose grid: its {q:g}-quantile falls from "
+            f"{rising[i]:.4g} at {levels[i]:.4g} to {rising[i + 1]:.4g} at {levels[i + 1]:.4g} "
+            f"{response.dose_unit} before the peak. Use a finer grid or another metric."
+        )
     return levels, rising, bool(peak < len(curve) - 1 and curve[-1] < (1 - DIP) * curve[peak])
 
 
@@ -60,19 +67,26 @@ def _check_reached(response: DoseResponse, levels, rising, bell: bool, q: float,
     where = f"the {q:g}-quantile of {response.metric}"
     unit = f" {response.unit}".rstrip()
     if rising[0] > tau:
-        raise ThresholdError(f"threshold {tau:.4g}{unit} is always exceeded: {where} is already {rising[0]:.4g} at the lowest "
-                             f"dose, {levels[0]:.4g} {response.dose_unit}. Extend the dose range downwards.")  # fmt: skip
+        raise ThresholdError(
+            f"threshold {tau:.4g}{unit} is always exceeded: {where} is already {rising[0]:.4g} at the lowest "
+            f"dose, {levels[0]:.4g} {response.dose_unit}. Extend the dose range downwards."
+        )
     if rising[-1] < tau:
         fix = "it peaks there, so no dose reaches the threshold" if bell else "extend the dose range upwards"
-        raise ThresholdError(f"threshold {tau:.4g}{unit} is never reached: {where} is at most {rising[-1]:.4g}, at "
-                             f"{levels[-1]:.4g} {response.dose_unit}; {fix}.")  # fmt: skip
+        raise ThresholdError(
+            f"threshold {tau:.4g}{unit} is never reached: {where} is at most {rising[-1]:.4g}, at "
+            f"{levels[-1]:.4g} {response.dose_unit}; {fix}."
+        )
 
 
 def interpolated_dose(response: DoseResponse, q: float, tau: float, subjects: np.ndarray | None = None) -> float:
-    """D*(q, tau) on the subjects' interpolated curves; `subjects` picks rows (a bootstrap sample). At the ends of the range
-    the dose is the end."""
-    chosen = response if subjects is None else dataclasses.replace(
-        response, values=response.values[:, subjects], weights=response.weights[subjects])  # fmt: skip
+    """D*(q, tau) on the subjects' interpolated curves; `subjects` picks rows (a bootstrap sample). At the ends of the
+    range the dose is the end."""
+    chosen = (
+        response
+        if subjects is None
+        else dataclasses.replace(response, values=response.values[:, subjects], weights=response.weights[subjects])
+    )
     curve = chosen.quantile(q)
     peak = int(np.argmax(curve))
     above = np.flatnonzero(curve[: peak + 1] > tau)
@@ -88,10 +102,12 @@ def interpolated_dose(response: DoseResponse, q: float, tau: float, subjects: np
     low, high = np.log(chosen.levels[i - 1]), np.log(chosen.levels[i])
     if excess(low) >= 0:
         return float(np.exp(low))
-    return float(np.exp(brentq(excess, low, high, xtol=1e-6)))
+    return math.exp(brentq(excess, float(low), float(high), xtol=1e-6))  # type: ignore[arg-type]
 
 
-def threshold_dose(responses: DoseResponses, regimen: Regimen, metric: AbstractSummary, q: float, tau: float) -> ThresholdDose:
+def threshold_dose(
+    responses: DoseResponses, regimen: Regimen, metric: AbstractSummary, q: float, tau: float
+) -> ThresholdDose:
     """D*(q, tau) in the regimen's unit, confirmed by simulation.
 
     Raises `ThresholdError` where it does not exist in the dose range.
@@ -111,5 +127,7 @@ def threshold_dose(responses: DoseResponses, regimen: Regimen, metric: AbstractS
             peak = float(levels[-1]) if bell else None
             return ThresholdDose(dose, reached, peak, response)
         dose = interpolated_dose(response, q, tau)
-    raise ThresholdError(f"the search for the dose where the {q:g}-quantile of {response.metric} is {tau:.4g} did not settle: "
-                         f"{reached:.6g} at {dose:.6g} {response.dose_unit}.")  # fmt: skip
+    raise ThresholdError(
+        f"the search for the dose where the {q:g}-quantile of {response.metric} is {tau:.4g} did not settle: "
+        f"{reached:.6g} at {dose:.6g} {response.dose_unit}."
+    )

@@ -46,13 +46,17 @@ class AbstractThresholdMethod(AbstractDoseMethod):
         if not 0 < self.quantile < 1:
             raise DoseError(f"Argument `quantile` must lie between 0 and 1, but is {self.quantile}.")
         if self.metric.end is None:
-            raise DoseError(f"Argument `metric` must say when the simulation ends: {type(self.metric).__name__}"
-                            f"({self.metric.observable!r}, end=28), for example.")  # fmt: skip
+            raise DoseError(
+                f"Argument `metric` must say when the simulation ends: {type(self.metric).__name__}"
+                f"({self.metric.observable!r}, end=28), for example."
+            )
 
     def _regimen(self, context: DoseContext) -> Regimen:
         regimen = self.regimen or (context.escalation.regimen if context.escalation else None)
         if regimen is None or context.responses is None:
-            raise DoseError(f"{type(self).__name__} simulates a population: use it inside `compare_doses`, with a schedule.")
+            raise DoseError(
+                f"{type(self).__name__} simulates a population: use it inside `compare_doses`, with a schedule."
+            )
         if regimen.unit != "ug/kg":
             raise DoseError(f"Argument `regimen` must be in ug/kg, but is in {regimen.unit}.")
         return regimen
@@ -68,12 +72,15 @@ class AbstractThresholdMethod(AbstractDoseMethod):
         single = len(regimen.doses) == 1
         unit = found.response.unit
         return DoseEstimate(
-            method=self.label or f"{self.family}: {self.quantile:g}-quantile of {self.metric.name} at {self.threshold:g}",
+            method=self.label
+            or f"{self.family}: {self.quantile:g}-quantile of {self.metric.name} at {self.threshold:g}",
             family=self.family,
             dose_ug_per_kg=found.dose / self.safety_factor,
             body_weight_kg=context.body_weight_kg,
             route=self.route,
-            regimen="single dose" if single else f"{len(regimen.doses)} doses, target reached on day {_target_day(regimen):g}",
+            regimen="single dose"
+            if single
+            else f"{len(regimen.doses)} doses, target reached on day {_target_day(regimen):g}",
             applies_to="single dose" if single else "target dose",
             analyte="not applicable",
             target_level=f"{self.quantile:g}-quantile of {self.metric.name} = {self.threshold:g} {unit}".rstrip(),
@@ -102,10 +109,13 @@ class AbstractThresholdMethod(AbstractDoseMethod):
             doses = population_doses(found, q, tau, context.key)
             basis = "resampling of the virtual patients only; typical parameter values taken as known"
         else:
-            doses, ends = typical_value_doses(found, context.uncertainty, context.responses, regimen, self.metric, q, tau,
-                                              context.key)  # fmt: skip
-            basis = (f"{context.uncertainty.draws} draws of {', '.join(context.uncertainty.distribution.names)}, each with "
-                     f"{context.uncertainty.subjects} resampled virtual patients")  # fmt: skip
+            doses, ends = typical_value_doses(
+                found, context.uncertainty, context.responses, regimen, self.metric, q, tau, context.key
+            )
+            basis = (
+                f"{context.uncertainty.draws} draws of {', '.join(context.uncertainty.distribution.names)}, each with "
+                f"{context.uncertainty.subjects} resampled virtual patients"
+            )
             if ends:
                 basis += f"; {ends} draws met the end of the dose range, where the interval is cut off"
         low, mid, high = (float(x) / self.safety_factor for x in np.quantile(doses, [0.05, 0.5, 0.95]))

@@ -1,7 +1,8 @@
 """Interval of a threshold dose: which subjects were sampled, and how well the typical parameters are known.
 
-The population is resampled (bootstrap over subjects). Where a distribution of the typical values is given, each draw shifts
-the parameters of a part of the population by draw / typical value, and the dose is found again around the first answer.
+The population is resampled (bootstrap over subjects). Where a distribution of the typical values is given, each draw
+shifts the parameters of a part of the population by draw / typical value, and the dose is found again around the
+first answer.
 """
 
 from __future__ import annotations
@@ -56,8 +57,14 @@ class TypicalValueUncertainty:
         theta = np.repeat(population.theta[None, :n], self.draws, axis=0)
         theta[:, :, columns] *= (draws / typical)[:, None, :]
         status, weights = np.tile(population.status[:n], self.draws), np.tile(population.weights[:n], self.draws)
-        return Cohort(model, theta.reshape(-1, theta.shape[-1]), status, weights, seed=population.seed,
-                      origin=f"{self.draws} draws of typical values x {n} subjects")  # fmt: skip
+        return Cohort(
+            model,
+            theta.reshape(-1, theta.shape[-1]),
+            status,
+            weights,
+            seed=population.seed,
+            origin=f"{self.draws} draws of typical values x {n} subjects",
+        )
 
 
 def population_doses(found: ThresholdDose, q: float, tau: float, key: Any, samples: int = 500) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,16 +37,19 @@ class SolveRequest:
         self.model.require_outputs(self.observables)
         self.model.require_outputs([s.observable for s in self.summaries])
         if not self.t0 < self.t1:
-            raise SolveError(f"nothing to simulate: the run would start at {self.t0:g} and end at {self.t1:g} "
-                             f"{self.model.time_unit}. Give sampling times or a summary window after the first dose.")  # fmt: skip
+            raise SolveError(
+                f"nothing to simulate: the run would start at {self.t0:g} and end at {self.t1:g} "
+                f"{self.model.time_unit}. Give sampling times or a summary window after the first dose."
+            )
         outside = [t for t in self.times if not self.t0 <= t <= self.t1]
         if outside:
             raise SolveError(f"sampling time {outside[0]:g} lies outside the run ({self.t0:g} to {self.t1:g}).")
         for s in self.summaries:
             a, b = self.window(s)
             if not self.t0 <= a < b <= self.t1:
-                raise SolveError(f"the window of {s.name} ({a:g} to {b:g}) must lie inside the run ({self.t0:g} to "
-                                 f"{self.t1:g}).")  # fmt: skip
+                raise SolveError(
+                    f"the window of {s.name} ({a:g} to {b:g}) must lie inside the run ({self.t0:g} to {self.t1:g})."
+                )
 
     def window(self, s: AbstractSummary) -> tuple[float, float]:
         return (self.t0 if s.start is None else s.start, self.t1 if s.end is None else s.end)
@@ -78,7 +81,7 @@ class AbstractIntegrator(abc.ABC):
         """theta: (rows, parameters); every field of `events`: (rows, events)."""
 
     @abc.abstractmethod
-    def solve_one(self, request: SolveRequest, theta, events: DoseEvents):
+    def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         """The same for one subject, as a traceable function of `theta` and `events` (for derivatives)."""
 
     def for_one(self) -> AbstractIntegrator:

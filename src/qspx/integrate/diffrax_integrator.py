@@ -51,10 +51,16 @@ class DiffraxIntegrator(AbstractIntegrator):
 
     @property
     def settings(self) -> dict[str, object]:
-        return {"integrator": type(self).__name__, "solver": type(self.solver).__name__, "rtol": self.rtol,
-                "atol": self.atol, "max_steps": self.max_steps, "lanes": self.lanes}  # fmt: skip
+        return {
+            "integrator": type(self).__name__,
+            "solver": type(self.solver).__name__,
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_steps": self.max_steps,
+            "lanes": self.lanes,
+        }
 
-    def solve_one(self, request: SolveRequest, theta, events: DoseEvents):
+    def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         require_x64()
         return run(request, self._loop_settings, jnp.asarray(theta), DoseEvents(*map(jnp.asarray, events)))
 
@@ -63,7 +69,9 @@ class DiffraxIntegrator(AbstractIntegrator):
 
     @property
     def _loop_settings(self) -> Settings:
-        return Settings(_with_tolerances(self.solver, self.rtol, self.atol), self.rtol, self.atol, self.max_steps, self.reverse)
+        return Settings(
+            _with_tolerances(self.solver, self.rtol, self.atol), self.rtol, self.atol, self.max_steps, self.reverse
+        )
 
     def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
         require_x64()

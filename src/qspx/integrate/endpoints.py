@@ -29,7 +29,8 @@ class Endpoints(NamedTuple):
 
 
 def _cubic_turning_points(v0, v1, s0, s1):
-    """Where the cubic Hermite polynomial through values v and slopes s (per unit interval) is level: (2, ...) in [0, 1]."""
+    """Where the cubic Hermite polynomial through values v and slopes s (per unit interval) is level: (2, ...) in [0,
+    1]."""
     a, b, c = 3 * (s0 + s1 - 2 * (v1 - v0)), 2 * (3 * (v1 - v0) - 2 * s0 - s1), s0
     root = jnp.sqrt(jnp.maximum(b * b - 4 * a * c, 0.0))
     q = -0.5 * (b + jnp.where(b >= 0, root, -root))

@@ -138,7 +138,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
         return _State(t, y, lax.stop_gradient(h), saved, ends, _status(s, accept, norm, h, t, steps), steps)
 
     def _status(s: _State, accept, norm, h, t, steps):
-        tiny = (h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span))
+        tiny = h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span)
         status = jnp.where(steps >= settings.max_steps, Status.MAX_STEPS, Status.OK)
         failed = jnp.where(jnp.isfinite(norm), Status.DT_MIN, Status.NONFINITE)
         return jnp.where(tiny, failed, jnp.where(t >= t1, Status.OK, status)).astype(jnp.int32)

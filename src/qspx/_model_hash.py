@@ -1,0 +1,51 @@
+"""The identity of a model: a digest of what it declares and of what it computes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from qspx.model import AbstractModel
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _constants(x: Any) -> Iterator[Any]:
+    """Arrays that a traced program holds, those of the functions that it calls included."""
+    if isinstance(x, tuple | list):
+        for item in x:
+            yield from _constants(item)
+    elif hasattr(x, "consts"):
+        yield from x.consts
+        yield from _constants(x.jaxpr)
+    elif hasattr(x, "eqns"):
+        for eqn in x.eqns:
+            yield from _constants(list(eqn.params.values()))
+
+
+def model_hash(m: AbstractModel) -> str:
+    """sha256 of the declarations and of the traced program (with its constants): equal hash, equal numbers."""
+    digest = hashlib.sha256(repr((type(m).__name__, m.time_unit, m.molar_mass, m.body_weight)).encode())
+    for declared in (m.species, m.parameters, m.outputs):
+        digest.update(repr(sorted((k, repr(v)) for k, v in declared.items())).encode())
+        digest.update(repr(list(declared)).encode())
+    with jax.enable_x64(True):  # the same hash whether or not float64 has been switched on yet
+        y, theta = jnp.ones(len(m.species)), jnp.asarray(m.theta)
+        for f, args in (
+            (m.initial_vector, (theta,)),
+            (m.rates_vector, (1.0, y, theta)),
+            (functools.partial(m.observables_vector, names=list(m.outputs)), (1.0, y, theta)),
+        ):
+            closed = jax.make_jaxpr(f)(*args)
+            digest.update(_ADDRESS.sub("", str(closed.jaxpr)).encode())
+            for c in _constants(closed):
+                digest.update(np.asarray(c).tobytes())
+    return digest.hexdigest()

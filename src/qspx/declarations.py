@@ -1,0 +1,86 @@
+"""What a model declares: species, parameters, observables, published numbers; and what a lint finds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from qspx._errors import ModelError
+
+TAGS = ("measured", "literature", "estimated", "assumed", "covariate", "constant")
+SCALES = ("log", "lin", "logit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Species:
+    """A state, not negative unless `signed`. `volume` names the parameter that turns a dosed amount into this
+    concentration; `bioavailability` and `lag` name parameters that act on every dose into the species (NONMEM's F and
+    ALAG); `parts` says what one molecule is made of, for the mass-balance lint."""
+
+    unit: str
+    meaning: str = ""
+    volume: str | None = None
+    source: str = ""
+    parts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    bioavailability: str | None = None
+    lag: str | None = None
+    signed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A constant of one subject, with its typical value. `tag` says how well it is known: one of `TAGS`."""
+
+    value: float
+    unit: str
+    meaning: str = ""
+    source: str = ""
+    bounds: tuple[float, float] | None = None
+    scale: str = "log"
+    tag: str = "literature"
+
+    def __post_init__(self):
+        if not math.isfinite(self.value):
+            raise ModelError(f"Argument `value` of a Parameter must be finite, but {self.value} was given.")
+        if self.tag not in TAGS:
+            raise ModelError(f"Argument `tag` must be one of {TAGS}, but {self.tag!r} was given.")
+        if self.scale not in SCALES:
+            raise ModelError(f"Argument `scale` must be one of {SCALES}, but {self.scale!r} was given.")
+        if self.bounds is not None and not self.bounds[0] <= self.value <= self.bounds[1]:
+            raise ModelError(f"Argument `value` must lie inside `bounds`, but {self.value} is not in {self.bounds}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Observable:
+    """A quantity that can be measured or reported, computed by `observables`."""
+
+    unit: str
+    meaning: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A number the model's publication prints, and how to compute it here: the model's own acceptance test."""
+
+    name: str
+    value: float
+    unit: str
+    compute: Callable[[Any], float]
+    rtol: float
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Lint:
+    """A structural finding. `deviation` is empty for an error, and names the documented departure otherwise."""
+
+    rule: str
+    where: str
+    message: str
+    deviation: str = ""
+
+    def __str__(self) -> str:
+        accepted = f" [accepted deviation: {self.deviation}]" if self.deviation else ""
+        return f"{self.rule}: {self.where}: {self.message}{accepted}"
