@@ -42,12 +42,13 @@ def _remember(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
-def _version(value: bool) -> None:
+def _version(value: bool) -> bool:
     if value:
         from qspx import __version__
 
         typer.echo(f"qspx {__version__}")
         raise typer.Exit
+    return value
 
 
 app = typer.Typer(

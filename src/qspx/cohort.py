@@ -48,8 +48,10 @@ class Cohort:
             )
         for name in ("subject", "status", "weight"):
             if name in self.model.parameters:
-                raise SolveError(f"`{name}` is a column of every cohort, so {self.model.name} cannot have a parameter of "
-                                 f"that name; rename the parameter.")  # fmt: skip
+                raise SolveError(
+                    f"`{name}` is a column of every cohort, so {self.model.name} cannot have a parameter of that name; "
+                    "rename the parameter."
+                )
         if len(theta) == 0:
             raise SolveError("the cohort is empty; sample at least one subject.")
         object.__setattr__(self, "theta", theta)
@@ -58,7 +60,19 @@ class Cohort:
             raise SolveError(
                 f"Argument `status` must have shape ({len(theta)},), one code per subject, but has {self.status.shape}."
             )
+        self._mark_impossible()
         object.__setattr__(self, "weights", self._checked_weights())
+
+    def _mark_impossible(self) -> None:
+        """A body weight, molar mass or volume that is not positive makes a subject implausible."""
+        status, reasons = self.status.copy(), {k: dict(v) for k, v in self.reasons.items()}
+        for name in positive_parameters(self.model):
+            wrong = (self.theta[:, self.model.parameter_index(name)] <= 0) & (status == Status.OK)
+            if wrong.any():
+                status[wrong] = Status.IMPLAUSIBLE
+                reasons.setdefault(Status.IMPLAUSIBLE, {})[f"{name} not positive"] = int(wrong.sum())
+        object.__setattr__(self, "status", status)
+        object.__setattr__(self, "reasons", reasons)
 
     def _checked_weights(self) -> np.ndarray:
         usable = self.status == Status.OK
@@ -128,6 +142,12 @@ class Cohort:
 
     def __str__(self) -> str:
         return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"
+
+
+def positive_parameters(model: AbstractModel) -> tuple[str, ...]:
+    """Parameters that a dose is divided or multiplied by: body weight, molar mass, volumes of dosed species."""
+    roles = [model.body_weight, model.molar_mass, *(s.volume for s in model.species.values())]
+    return tuple(dict.fromkeys(r for r in roles if r))
 
 
 def sample_cohort(

@@ -50,7 +50,7 @@ class Reaction:
 
 def rate_constant(c: Constant, p: Values) -> Any:
     """Value of a rate constant for one subject."""
-    factors = [f(p) if callable(f) else p[f] for f in (c if isinstance(c, tuple) else (c,))]
+    factors: list[Any] = [f(p) if callable(f) else p[f] for f in (c if isinstance(c, tuple) else (c,))]
     return functools.reduce(lambda a, b: a * b, factors)
 
 

@@ -64,14 +64,14 @@ METHODS = {
         ),
     ),
     "trimer": (
-        'kd_a = "41 nM"\nkd_b = "2 nM"\ntotal_a = "0.3 nM"\ntotal_b = "0.06 nM"\ntrimer = "1 pM"\n'
+        'kd_a = "41 nM"\nkd_b = "2 nM"\ntotal_a = "0.3 nM"\ntotal_b = "0.06 nM"\ntrimer = "0.1 pM"\n'
         f'threshold_source = "t"\nsource = "s"\n{BOLUS}',
         fih.TrimerMabel(
             kd_a_nM=41.0,
             kd_b_nM=2.0,
             total_a_nM=0.3,
             total_b_nM=0.06,
-            trimer_nM=1e-3,
+            trimer_nM=1e-4,
             threshold_source="t",
             source="s",
             match=PLASMA,
@@ -96,8 +96,8 @@ MATCHES = {
     'kind = "infusion", clearance = "10 mL/h", volume = "3 L", duration = "12 h"': fih.InfusionCmax(
         0.24, 3.0, 0.5, "s"
     ),
-    'kind = "sc", clearance = "0.3 L/day", volume = "3 L", ka = "0.5 1/day", bioavailability = 0.7': fih.SubcutaneousCmax(
-        0.3, 3.0, 0.5, 0.7, "s"
+    'kind = "sc", clearance = "0.3 L/day", volume = "3 L", ka = "0.5 1/day", bioavailability = 0.7': (
+        fih.SubcutaneousCmax(0.3, 3.0, 0.5, 0.7, "s")
     ),
     'kind = "average", clearance = "0.3 L/day", tau = "1 week", bioavailability = 0.7, route = "SC"': (
         fih.AverageConcentration(0.3, 7.0, 0.7, "SC", "s")
@@ -129,16 +129,16 @@ def test_method(write, kind):
 def test_match(write, text):
     found = only_method(
         write,
-        f'kind = "receptor_occupancy"\ntarget = "T"\nkd = "1 nM"\nanalyte = "free"\nsource = "s"\nmatch = {{ {text}, source = "s" }}\n',
+        'kind = "receptor_occupancy"\ntarget = "T"\nkd = "1 nM"\nanalyte = "free"\nsource = "s"\n'
+        f'match = {{ {text}, source = "s" }}\n',
     ).match
     assert type(found) is type(MATCHES[text])
     assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(MATCHES[text])) or found == MATCHES[text]
 
 
 def test_every_method_of_the_package_can_be_written_in_a_file():
-    methods = {
-        c for c in vars(fih).values() if inspect.isclass(c) and issubclass(c, fih.AbstractDoseMethod) and not inspect.isabstract(c)
-    } - {fih.AbstractThresholdMethod}  # fmt: skip
+    classes = [c for c in vars(fih).values() if inspect.isclass(c) and issubclass(c, fih.AbstractDoseMethod)]
+    methods = {c for c in classes if not c.__name__.startswith("Abstract")}
     assert methods == {type(expected) for _, expected in METHODS.values()}
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from qspx._errors import UnitError
 from qspx.units import conversion, split_per_kg, unit
 
-_QUANTITY = re.compile(r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*?)\s*")
+_QUANTITY = re.compile(
+    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>(?:1\s*/|(?![\d.])).*?)\s*"
+)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def compare_doses(
         equations=model.equations(),
         population=_population_table(model, population, distribution, distribution_sources or {}),
         alternatives=_alternatives(alternatives, thresholds, ctx),
-        advisories=_advisories(ctx),
+        advisories=_advisories(ctx) + _mrsd_above_pad(estimates),
         assumptions=_assumptions(estimates),
         limitations=list(limitations),
         lints=[str(x) for x in model.lints()],
@@ -387,6 +387,19 @@ def _advisories(ctx: DoseContext) -> list[str]:
         return []
     rows = [f"{r.approach}: {r.conclusion} [{r.evidence}]" for r in advisory.rows]
     return [f"{advisory.title}. Source: {advisory.source}.", *rows, advisory.statement]
+
+
+def _mrsd_above_pad(estimates: Sequence[DoseEstimate]) -> list[str]:
+    """Step 5 of the FDA 2005 guidance on starting doses: compare the MRSD with the pharmacologically active dose."""
+    active = [e for e in estimates if e.family == "PAD"]
+    return [
+        f"{e.method} ({e.dose_ug_per_kg:.3g} µg/kg) lies above {p.method} ({p.dose_ug_per_kg:.3g} µg/kg): step 5 of the "
+        "FDA 2005 guidance asks to consider a lower starting dose."
+        for e in estimates
+        if e.family == "MRSD"
+        for p in active
+        if p.dose_ug_per_kg < e.dose_ug_per_kg
+    ]
 
 
 def _assumptions(estimates: Sequence[DoseEstimate]) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .blocks import Block, Equations, Heading, PageBreak, missing, text
-from .common import input_frame
-from .equations import MOST_PICTURES, typeset
-from .tables import Column, count, general, significant, table_from
+from .blocks import Block, Equation, Equations, Heading, PageBreak, missing, text
+from .common import input_frame, readable, stated
+from .equations import typeset
+from .tables import Column, count, general, significant, table_from, unit_words
 
 
 def parameters(rationale: Any) -> Iterator[Block]:
@@ -55,15 +55,30 @@ def equations(rationale: Any) -> Iterator[Block]:
         yield missing("The model’s equations were not supplied.")
         return
     rows = typeset(rationale.equations)
-    printed_as_source = sum(row.svg is None for row in rows)
-    sentence = f"{count(len(rows))} equations, generated from the model’s own functions."
-    if printed_as_source:
-        sentence += (
-            f" {count(printed_as_source)} are printed as LaTeX source: those after the first {MOST_PICTURES} and "
-            "those that could not be typeset."
-        )
-    yield text(sentence)
+    yield text(f"{count(len(rows))} equations, generated from the model’s own functions. {_what_is_on_the_left(rationale)}"
+               f"{_how_printed(rows)}")  # fmt: skip
     yield Equations(rows)
+
+
+def _what_is_on_the_left(rationale: Any) -> str:
+    """True only when every equation is named after a species and has no left-hand side of its own."""
+    names = set(rationale.species["name"]) if len(rationale.species) else set()
+    if all(name in names and "=" not in latex for name, latex in rationale.equations):
+        return "Each gives the rate of change of the species named on its left. "
+    return ""
+
+
+def _how_printed(rows: Sequence[Equation]) -> str:
+    plain = sum(row.svg is None and bool(row.plain) for row in rows)
+    source = sum(row.svg is None and not row.plain for row in rows)
+    said = []
+    if plain:
+        said.append(f"{'All' if plain == len(rows) else count(plain)} are printed as plain text (· multiplies).")
+    if source:
+        said.append(f"{'All' if source == len(rows) else count(source)} could not be typeset and are printed as LaTeX.")
+    if said:
+        said.append("Their LaTeX is in rationale.json, under “equations”.")
+    return " ".join(said)
 
 
 def inputs(rationale: Any) -> Iterator[Block]:
@@ -72,17 +87,19 @@ def inputs(rationale: Any) -> Iterator[Block]:
     if not len(frame):
         yield missing("No inputs were recorded with the estimates.")
         return
+    shown = frame.assign(method=frame["method"].where(frame["method"] != frame["method"].shift(), ""))
     yield table_from(
-        frame,
+        shown,
         [
-            Column("method", "Method", width=34),
+            Column("method", "Method", str, width=32),
             Column("name", "Input", width=24),
-            Column("value", "Value", general),
-            Column("unit", "Unit"),
-            Column("source", "Source", width=24),
+            Column("value", "Value", lambda value: general(readable(value)), align_right=True),
+            Column("unit", "Unit", unit_words),
+            Column("source", "Source", stated, width=26),
         ],
         name="inputs",
-        caption="Inputs of each starting-dose estimate.",
+        caption="Inputs of each starting-dose estimate; a method is named on its first row.",
+        data=frame,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from qspx._errors import QspxError
@@ -72,11 +73,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Callout:
-    """A framed remark. `label` is the word in its margin: "Advisory", "Warning" or "Note"."""
+    """A framed remark. `label` is the word in its margin: "Advisory", "Warning" or "Note". `rows` are printed between
+    the title and the body: (term, statement, remark in brackets)."""
 
     label: str
     title: str
     body: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
-    """A column's heading: title, unit beneath it, numeric (right-aligned) or not, and an optional width in percent."""
+    """A column's heading: title, unit beneath it, numeric (right-aligned) or not, and an optional width in percent.
+    Neighbours of the same `group` share a heading above theirs."""
 
     title: str
     unit: str = ""
     numeric: bool = False
     monospace: bool = False
     width: float | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,12 @@ class Table:
     notes: tuple[str, ...] = ()
     muted: frozenset[int] = frozenset()
 
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """Runs of columns under one group heading, as (heading, number of columns); empty when there is none."""
+        runs = tuple((name, len(list(run))) for name, run in groupby(head.group for head in self.heads))
+        return runs if any(name for name, _ in runs) else ()
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -132,11 +143,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Equation:
-    """`svg` is the picture of `latex`, or None where it could not be drawn (then the source is printed)."""
+    """`svg` is the picture of `latex`; without one `plain` is printed, and without either the LaTeX source."""
 
     name: str
     latex: str
     svg: str | None = field(default=None, repr=False)
+    plain: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,31 @@ def slug(words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "unnamed"
 
 
+def capital(words: str) -> str:
+    """`words` with its first letter in upper case."""
+    return words[:1].upper() + words[1:]
+
+
+def short_metric(metric: str) -> str:
+    """The metric without its window and schedule: "peak nACT" of "peak nACT, days 0 to 28, single dose"."""
+    depth = 0
+    for i, letter in enumerate(metric):
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            return metric[:i].strip() or metric
+    return metric
+
+
+def readable(value: Any) -> Any:
+    """Text in which the window of a metric reads as one: "max(C, ..28)" as "max(C, t ≤ 28)"."""
+    return re.sub(r", \.\.(?=[\d.]+\))", ", t ≤ ", value) if isinstance(value, str) else value
+
+
+def joined(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def sentence(words: str) -> str:
     words = str(words).strip()
     return words if words.endswith((".", "!", "?", ":")) else f"{words}."

@@ -1,19 +1,21 @@
 """Model equations as pictures: LaTeX through matplotlib's mathtext, which needs no TeX installation.
 
 mathtext knows a subset of LaTeX and does not break lines. Long sums are therefore broken before a top-level plus or
-minus; what mathtext cannot parse, and what stays too wide, is printed as source.
+minus; what mathtext cannot parse, and what stays too wide, is printed as plain text or, failing that, as source. So is
+a network with many equations: as pictures they would fill pages, and nobody reads them as pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
 from .blocks import Equation
 from .drawing import style, to_svg
+from .plain_math import NotPlain, plain
 
-MOST_PICTURES = 40
+MOST_PICTURES = 20  # of a model with more equations none is drawn
 WIDEST = 5.6  # in; the equation column on an A4 page
 _POINTS = 8.5
 _SPACING = 0.06  # in; the space around a binary operator
@@ -90,13 +92,25 @@ def _picture(name: str, latex: str) -> str:
         return to_svg(figure, name, label=latex)
 
 
-def typeset(equations: Iterable[tuple[str, str]], *, most: int = MOST_PICTURES) -> tuple[Equation, ...]:
-    """(name, LaTeX) pairs as `Equation`s; at most `most` of them get a picture."""
+def _plain(latex: str) -> str:
+    try:
+        return plain(latex)
+    except NotPlain:
+        return ""
+
+
+def _drawn(name: str, latex: str) -> str | None:
+    try:
+        return _picture(name, latex.strip().strip("$"))
+    except ValueError:  # matplotlib raises ValueError for what mathtext does not know
+        return None
+
+
+def typeset(equations: Sequence[tuple[str, str]], *, most: int = MOST_PICTURES) -> tuple[Equation, ...]:
+    """(name, LaTeX) pairs as `Equation`s: pictures when there are at most `most` of them, else plain text."""
+    pictures = len(equations) <= most
     result: list[Equation] = []
     for i, (name, latex) in enumerate(equations):
-        try:
-            svg = _picture(f"equation-{i + 1}", latex.strip().strip("$")) if i < most else None
-        except ValueError:  # matplotlib raises ValueError for what mathtext does not know
-            svg = None
-        result.append(Equation(str(name), str(latex), svg))
+        svg = _drawn(f"equation-{i + 1}", latex) if pictures else None
+        result.append(Equation(str(name), str(latex), svg, "" if svg is not None else _plain(str(latex))))
     return tuple(result)

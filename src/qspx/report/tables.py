@@ -7,6 +7,7 @@ unrounded number goes with each cell and into the CSV file, so rounding never lo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -110,6 +111,17 @@ def prose(value: Any) -> str:
     return str(value).strip() or DASH
 
 
+def unit_words(value: Any) -> str:
+    """A unit with µ for u ("ug/kg"); a dash for a dimensionless quantity."""
+    return re.sub(r"\bu(?=(?:g|L|M|mol)\b)", "µ", prose(value))
+
+
+def signed(value: Any) -> str:
+    """A number around zero with its sign and two decimals: +0.92, −0.31."""
+    special = _not_a_number(value)
+    return special if special is not None else f"{value:+.2f}".replace("-", "−")
+
+
 def yes_no(value: Any) -> str:
     return "yes" if value else "no"
 
@@ -128,6 +140,7 @@ class Column:
     monospace: bool = False
     width: float | None = None
     align_right: bool | None = None
+    group: str = ""
 
     @property
     def numeric(self) -> bool:
@@ -167,7 +180,7 @@ def table_from(
     require_columns(frame, [column.key for column in columns], name)
     records = frame.to_dict("records")
     rows = tuple(tuple(_cell(column, record[column.key]) for column in columns) for record in records)
-    heads = tuple(Head(c.title, c.unit, c.numeric, c.monospace, c.width) for c in columns)
+    heads = tuple(Head(c.title, c.unit, c.numeric, c.monospace, c.width, c.group) for c in columns)
     return Table(name, caption, heads, rows, frame if data is None else data, tuple(notes), frozenset(muted))
 
 

@@ -1,0 +1,53 @@
+"""The code on the pages of docs/ and in the README runs as printed."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import numpy as np
+import pytest
+
+import qspx
+
+
+def blocks(path):
+    return {name: code for name, code in re.findall(r"```python ?(\w*)\n(.*?)```", path.read_text(), flags=re.S)}
+
+
+@pytest.fixture(scope="module")
+def page(repo_root):
+    return blocks(repo_root / "docs" / "extending.md")
+
+
+def test_a_model_in_one_file_outside_the_package(page, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_model.py").write_text(page["model"])
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(page["use"], found)
+    assert 0.9 < found["solution"].summaries["max(occupancy)"] <= 1.0
+    assert "occupancy" in capsys.readouterr().out
+
+
+def test_a_dose_method_in_one_file_outside_the_package(page, tmp_path):
+    from qspx.fih import Escalation, compare_doses
+
+    (tmp_path / "my_model.py").write_text(page["model"])
+    model = qspx.load_model(tmp_path / "my_model.py")
+    own: dict = {"__name__": "own"}
+    exec(page["method"], own)
+    cohort = qspx.sample_cohort(model, qspx.Joint({"CL": qspx.LogNormal(0.25, 0.3)}), 8, key=0)
+    escalation = Escalation(qspx.Regimen.single(1.0, "ug/kg", "C"), (1.0, 10.0, 100.0))
+    method = own["TenthOfOccupancyDose"](0.1, "assay report")
+    rationale = compare_doses(model, cohort, escalation, [method], key=0)
+    assert rationale.estimates[0].dose_ug_per_kg == pytest.approx(0.1 * 3.0 * 150 / 70 / 10)
+    assert np.isfinite(rationale.estimates_table()["dose_ug_per_kg"]).all()
+
+
+def test_the_readme_names_what_exists(repo_root):
+    code = blocks(repo_root / "README.md")[""]
+    names = {n.attr for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+             and n.value.id == "qspx"}  # fmt: skip
+    assert names
+    for name in names:
+        assert getattr(qspx, name)
