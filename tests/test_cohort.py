@@ -81,7 +81,11 @@ def test_what_the_numbers_depend_on_changes_the_digest():
         (lambda: Cohort(MODEL, np.zeros((0, 5)), np.zeros(0)), SolveError, ("empty",)),
         (lambda: Cohort(MODEL, np.zeros((2, 3)), np.zeros(2)), SolveError, ("`theta`", "(subjects, 5)", "(2, 3)")),
         (lambda: Cohort(MODEL, np.zeros((2, 5)), np.zeros(3)), SolveError, ("`status`", "(2,)", "(3,)")),
-        (lambda: Cohort(MODEL, np.zeros((2, 5)), np.zeros(2), np.array([1.0, -1.0])), SolveError, ("`weights`", ">= 0")),
+        (
+            lambda: Cohort(MODEL, np.zeros((2, 5)), np.zeros(2), np.array([1.0, -1.0])),
+            SolveError,
+            ("`weights`", ">= 0"),
+        ),
         (
             lambda: sample_cohort(MODEL, Joint({"Cl": LogNormal(1.0, cv=0.1)}), 2, key=0),
             ModelError,

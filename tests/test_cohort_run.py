@@ -193,7 +193,11 @@ def test_arms_with_different_numbers_of_doses():
         (dict(summaries=[Max("x"), Max("x")]), ProtocolError, ("two `summaries` are the same",)),
         (dict(summaries=[Max("X")]), ModelError, ("`X`", "Did you mean `x`?")),
         (dict(shard=0), SolveError, ("`shard`", ">= 1")),
-        (dict(protocol=Protocol((Arm("a", PROTOCOL.arms[0].regimen, TIMES, ("x",), {"v": 1.0}),))), ModelError, ("`v`",)),
+        (
+            dict(protocol=Protocol((Arm("a", PROTOCOL.arms[0].regimen, TIMES, ("x",), {"v": 1.0}),))),
+            ModelError,
+            ("`v`",),
+        ),
     ],
 )
 def test_mistakes_are_found_before_the_run(change, kind, words):
@@ -309,11 +313,14 @@ def test_a_run_without_endpoints_and_one_without_samples_resume(tmp_path):
     assert metrics[1].trajectories == {}
 
 
+OTHER_DOSES = Protocol.escalation(Regimen.single(1, "nmol", "x"), [1.0, 3.1], TIMES, ["x", "u"])
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
         (dict(integrator=dataclasses.replace(FAST, rtol=1e-7)), ("`integrator`",)),
-        (dict(protocol=Protocol.escalation(Regimen.single(1, "nmol", "x"), [1.0, 3.1], TIMES, ["x", "u"])), ("`arms`",)),
+        (dict(protocol=OTHER_DOSES), ("`arms`",)),
         (dict(summaries=(Max("x"),)), ("`summaries`",)),
         (dict(shard=3), ("`shard`",)),
         (dict(cohort=mixed().with_parameters({"V": 2.0})), ("`cohort_sha256`",)),

@@ -34,7 +34,7 @@ def test_a_dose_method_in_one_file_outside_the_package(page, tmp_path):
 
     (tmp_path / "my_model.py").write_text(page["model"])
     model = qspx.load_model(tmp_path / "my_model.py")
-    own: dict = {"__name__": "own"}
+    own: dict = {"__name__": "__main__"}
     exec(page["method"], own)
     cohort = qspx.sample_cohort(model, qspx.Joint({"CL": qspx.LogNormal(0.25, 0.3)}), 8, key=0)
     escalation = Escalation(qspx.Regimen.single(1.0, "ug/kg", "C"), (1.0, 10.0, 100.0))

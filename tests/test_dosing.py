@@ -165,7 +165,7 @@ def test_regimens():
         (lambda: Dose(1, "mg", "C", bioavailability=math.nan), ("`bioavailability`", "nan")),
         (lambda: Dose(1, "mgg/kg", "C"), ("mgg",)),
         (lambda: Regimen(()), ("`doses`", "at least one")),
-        (lambda: Regimen((Dose(1, "mg", "C", 3), Dose(1, "mg", "C", 1))), ("sorted", "dose 1", "dose 0", "sorted(doses")),
+        (lambda: Regimen((Dose(1, "mg", "C", 3), Dose(1, "mg", "C", 1))), ("sorted", "dose 1", "dose 0")),
         (lambda: Regimen.repeated(1, "mg", "C", every=0, n=2), ("`every`", "> 0")),
         (lambda: Regimen.repeated(1, "mg", "C", every=1, n=0), ("`n`", ">= 1", "0")),
         (lambda: Regimen.step_up(1, "mg", "C", fractions=(0.1,)), ("same length", "1 and 3")),
@@ -206,7 +206,7 @@ def test_a_dose_that_names_an_unknown_or_unfit_parameter():
 
 
 def test_roles_of_parameters_need_units_that_are_not_converted_later():
-    """A lag in hours in a model of days would be 24 times too long, a bioavailability in percent 100 times too large."""
+    """A lag in hours read as days is 24 times too long, a bioavailability in percent 100 times too large."""
 
     def define(lag: str, f: str):
         class Wrong(AbstractModel):

@@ -16,17 +16,24 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "qspx"
 LAYERS = [
     "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _types _unit_check _unit_names "
     "progress provenance units weighted",
-    "_model_hash _network_plan _network_units binding declarations distributions dosing loading model network protocol reaction summaries values",
+    "_model_hash _network_plan _network_units binding declarations distributions dosing "
+    "loading model network protocol reaction summaries values",
     "integrate",
     "calibrate cohort cohort_result cohort_run interchange measurements nca sensitivity simulation store vpop",
     "exposure_response fih trial",
-    "report",
+    "experiment report",
     "cli",
 ]
 LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.split()}
 
 # A heavy or replaceable dependency and the only units that may know of it.
-ONLY_IN = {"diffrax": {"integrate"}, "typer": {"cli"}, "pint": {"_unit_names"}, "jinja2": {"report"}}
+ONLY_IN = {
+    "diffrax": {"integrate"},
+    "typer": {"cli"},
+    "pydantic": {"experiment"},
+    "pint": {"_unit_names"},
+    "jinja2": {"report"},
+}
 
 
 def unit_of(path: Path) -> str:

@@ -190,7 +190,9 @@ def test_functions_with_their_own_derivative_do_not_bring_in_memory_addresses():
 def test_the_hash_is_the_same_in_another_process_and_before_float64_is_switched_on(repo_root):
     code = "from systems import TMDD; print(TMDD().hash)"
     env = {**os.environ, "PYTHONPATH": str(repo_root / "tests"), "JAX_ENABLE_X64": "0", "PYTHONHASHSEED": "1"}
-    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=True
+    )
     assert found.stdout.strip() == TMDD().hash
 
 

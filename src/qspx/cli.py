@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, no_type_check
 
 import typer
 from typer.core import TyperGroup
@@ -37,6 +37,7 @@ class Commands(TyperGroup):
             raise typer.Exit(BAD_INPUT) from None
 
 
+@no_type_check  # typer finds the context by this annotation, but passes an object of its base class
 def _remember(ctx: typer.Context, value: bool) -> bool:
     ctx.meta["qspx.debug"] = value
     return value
@@ -44,9 +45,9 @@ def _remember(ctx: typer.Context, value: bool) -> bool:
 
 def _version(value: bool) -> bool:
     if value:
-        from qspx import __version__
+        import qspx
 
-        typer.echo(f"qspx {__version__}")
+        typer.echo(f"qspx {qspx.__version__}")
         raise typer.Exit
     return value
 

@@ -11,7 +11,7 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "experiment"
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes the model and the experiment, with pieces of the experiment replaced; returns the path of the experiment."""
+    """Writes model and experiment, with pieces of the experiment replaced; returns the path of the experiment."""
 
     def written(*changes: tuple[str, str]) -> Path:
         text = (DATA / "tiny.toml").read_text()

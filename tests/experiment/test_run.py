@@ -81,9 +81,11 @@ def test_a_second_run_resumes_and_gives_the_same(made):
 
 
 def test_other_words_keep_the_simulations_but_another_seed_does_not(made, tmp_path):
-    file, out, rationale = made
+    file, _, rationale = made
+    out = shutil.copytree(made[1], tmp_path / "run")
     words = dataclasses.replace(file, content=file.content.model_copy(update={"title": "Other"}))
     assert run_fih(words, out, progress=False).estimates == rationale.estimates
+    assert load_rationale(out / RESULT)[1] == "Other"
     seed = dataclasses.replace(file, content=file.content.model_copy(update={"seed": 2}))
     with pytest.raises(ConfigError, match="holds another run"):
         run_fih(seed, out, progress=False)

@@ -124,7 +124,14 @@ def test_a_dose_in_hours_falls_on_the_sample_in_days():
 # derivatives -----------------------------------------------------------------------------------------------------
 
 REGIMEN = Regimen((Dose(100, "nmol", "depot"), Dose(30, "nmol", "C", at=4.0, duration=1.0)))
-ENDPOINTS = (Max("C", 0, 3.9), Tmax("C", 0, 3.9), AUC("C", 0, 10), Average("C", 2, 10), Last("C", 0, 8), Min("C", 5, 10))
+ENDPOINTS = (
+    Max("C", 0, 3.9),
+    Tmax("C", 0, 3.9),
+    AUC("C", 0, 10),
+    Average("C", 2, 10),
+    Last("C", 0, 8),
+    Min("C", 5, 10),
+)
 
 
 def closed_endpoints(p, scale=1.0):
@@ -168,7 +175,9 @@ def test_derivative_of_a_concentration_by_lag_is_the_closed_form():
     integrator = DiffraxIntegrator(rtol=1e-10, atol=1e-12)
 
     def values(lag):
-        return integrator.solve_one(request, jnp.asarray(MODEL.theta).at[MODEL.parameter_index("lag")].set(lag), events)[0]
+        return integrator.solve_one(
+            request, jnp.asarray(MODEL.theta).at[MODEL.parameter_index("lag")].set(lag), events
+        )[0]
 
     slopes = [float(jax.grad(lambda t: systems.concentration(t, ARMS["depot"].doses))(t)) for t in times]
     found = jax.jit(jax.jacfwd(values))(0.2)[:, 0]
@@ -191,6 +200,25 @@ def test_reverse_derivatives_equal_the_closed_form():
     value, found = jax.jit(jax.value_and_grad(loss))(jnp.asarray(MODEL.theta_with({"ka": 1.5})))
     assert value == pytest.approx(float(closed(POINT)), rel=1e-8)
     np.testing.assert_allclose(found, systems.gradient(closed, POINT), rtol=1e-6)
+
+
+def test_both_directions_agree_where_fast_subjects_wait_for_slow_ones():
+    """A subject that is done takes steps of no length until its group is; they must add nothing."""
+    m = systems.TMDD()
+    request = SolveRequest(m, (1.0, 5.0), ("C",), (AUC("C"),), 0.0, 6.0)
+    events = dose_events(Regimen.repeated(20, "nmol", "C", every=3, n=2), m)
+    theta = jnp.stack([jnp.asarray(m.theta_with({"kon": k})) for k in (20.0, 0.1, 500.0)])
+
+    def derivatives(transform, **options):
+        integrator = DiffraxIntegrator(rtol=1e-7, max_steps=500, **options)
+
+        def loss(row):
+            values, endpoints, *_ = integrator.solve_one(request, row, events)
+            return values.sum() + endpoints.sum()
+
+        return jax.jit(jax.vmap(transform(loss)))(theta)
+
+    np.testing.assert_allclose(derivatives(jax.grad, reverse=True), derivatives(jax.jacfwd), rtol=1e-9)
 
 
 def reverse_through_a_rejected_step(k: float):

@@ -237,4 +237,4 @@ def test_failed_solves_are_told(rationale, tmp_path):
 
 def test_a_failed_check_is_a_warning(written):
     _, page = written
-    assert "1 of 7 published values are not reproduced within tolerance" in page.words
+    assert "1 of 7 reference values are not reproduced within tolerance" in page.words

@@ -12,8 +12,9 @@ from matplotlib.text import Text
 
 from qspx.report import figures
 from qspx.report.blocks import Equation
-from qspx.report.drawing import new_figure, push_apart, to_svg
+from qspx.report.drawing import new_figure, to_svg
 from qspx.report.equations import WIDEST, typeset
+from qspx.report.labels import push_apart
 
 MARKS = {"first injection": 0.5, "target": 5.0}
 

@@ -10,7 +10,7 @@ from qspx._errors import UnitError
 from qspx.units import conversion, split_per_kg, unit
 
 _QUANTITY = re.compile(
-    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>(?:1\s*/|(?![\d.])).*?)\s*"
+    r"\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>(?:1\s*/|(?![\s\d.])).*?)\s*"
 )
 
 

@@ -86,7 +86,7 @@ def _restored(value: Any) -> Any:
     return _frame(value["table"]) if isinstance(value, dict) and set(value) == {"table"} else value
 
 
-def _frame(columns: Mapping[str, tuple[str, list[Any]]]) -> pd.DataFrame:
+def _frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in columns.items()})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .blocks import Block, Equation, Equations, Heading, PageBreak, missing, text
-from .common import input_frame, readable, stated
+from .common import input_frame, readable, stated, with_numbered_sources
 from .equations import typeset
 from .tables import Column, count, general, significant, table_from, unit_words
 
@@ -17,16 +17,20 @@ def parameters(rationale: Any) -> Iterator[Block]:
     if not len(rationale.parameters):
         yield missing("No model parameters were supplied.")
         return
+    shown, notes = with_numbered_sources(rationale.parameters)
+    width = 8 if notes else 24
     yield table_from(
-        rationale.parameters,
+        shown,
         [
             Column("name", "Symbol", monospace=True, width=16),
             Column("value", "Value", general),
-            Column("unit", "Unit"),
-            Column("meaning", "Meaning", width=32),
+            Column("unit", "Unit", unit_words),
+            Column("meaning", "Meaning", width=56 - width),
             Column("tag", "Evidence"),
-            Column("source", "Source", width=24),
+            Column("source", "Source", width=width),
         ],
+        notes=notes,
+        data=rationale.parameters,
         name="parameters",
         caption="All parameters of the model at their typical values.",
     )
@@ -55,8 +59,8 @@ def equations(rationale: Any) -> Iterator[Block]:
         yield missing("The model’s equations were not supplied.")
         return
     rows = typeset(rationale.equations)
-    yield text(f"{count(len(rows))} equations, generated from the model’s own functions. {_what_is_on_the_left(rationale)}"
-               f"{_how_printed(rows)}")  # fmt: skip
+    size = f"{count(len(rows))} equations, generated from the model’s own functions."
+    yield text(f"{size} {_what_is_on_the_left(rationale)}{_how_printed(rows)}")
     yield Equations(rows)
 
 

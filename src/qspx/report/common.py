@@ -139,6 +139,20 @@ def input_frame(rationale: Any, *, by_input: bool = False) -> pd.DataFrame:
     )
 
 
+_WORTH_A_NUMBER = 3  # rows with the same long source from which on sources are numbered
+
+
+def with_numbered_sources(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """`frame` with its column source as "[1]" and the sources as notes, where long ones repeat; else as it is."""
+    sources = [str(source or "").strip() for source in frame["source"]]
+    distinct = [source for source in dict.fromkeys(sources) if source]
+    if not any(sources.count(source) >= _WORTH_A_NUMBER and len(source) > 20 for source in distinct):
+        return frame, ()
+    number = {source: f"[{k + 1}]" for k, source in enumerate(distinct)}
+    notes = tuple(f"{number[source]} {sentence(source)}" for source in distinct)
+    return frame.assign(source=[number.get(source, "") for source in sources]), notes
+
+
 def find_leaf(tree: Any, key: str) -> str:
     """The first value called `key` anywhere in nested mappings, as text; "" when there is none."""
     if not isinstance(tree, Mapping):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import figures
-from .blocks import Block, Callout, Figure, Heading, Items, Table, missing, text
-from .common import find_leaf, slug, stated
+from .blocks import Block, Callout, Figure, Heading, Table, missing
+from .common import find_leaf, stated, with_numbered_sources
 from .drawing import axes_svg
-from .tables import Column, general, percent, significant, table_from, yes_no
+from .sensitivity import sensitivity
+from .tables import Column, general, percent, significant, table_from, unit_words, yes_no
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-HARDLY = 0.05  # |d log D* / d log p| below which an input is listed as one that the dose hardly depends on
 _TO_CHECK = (
     "The names of the rows and factors in this section follow ICH M15 and ASME V&V 40 as reported in secondary "
     "sources. Check them against the final texts before submission."
@@ -31,7 +28,7 @@ def credibility(rationale: Any) -> Iterator[Block]:
     yield Heading("Verification", "verification-of-model", 2)
     yield from _verification(rationale)
     yield Heading("Sensitivity of the dose", "sensitivity-of-dose", 2)
-    yield from _sensitivity(rationale)
+    yield from sensitivity(rationale)
     yield Heading("Validation and identifiability", "validation", 2)
     yield missing(
         "Neither a comparison with data that were not used to build the model nor an identifiability analysis was "
@@ -44,7 +41,7 @@ def _passed(rationale: Any) -> str:
     if not len(checks):
         return "not supplied"
     passed = int(checks["passed"].astype(bool).sum())
-    return f"{passed} of {len(checks)} published values reproduced within the stated tolerance (section 7.3)"
+    return f"{passed} of {len(checks)} reference values reproduced within the recorded tolerance (section 7.3)"
 
 
 def _assessment_table(rationale: Any) -> Table:
@@ -52,8 +49,9 @@ def _assessment_table(rationale: Any) -> Table:
 
     c = rationale.context
     tolerances = sorted(set(rationale.verification["tolerance"])) if len(rationale.verification) else []
-    within = ", ".join(f"{general(100 * tolerance)}\u00a0%" for tolerance in tolerances)
-    criteria = f"Published values reproduced within {within}, as set per value (section 7.3)" if within else ""
+    ends = [general(100 * tolerance) for tolerance in tolerances[:: max(len(tolerances) - 1, 1)]]
+    within = f"{'–'.join(ends)}\u00a0%" if ends else ""
+    criteria = f"Reference values reproduced within {within}, as recorded per value (section 7.3)" if within else ""
     lints = len(rationale.lints)
     outcome = [_passed(rationale)]
     outcome.append(f"{lints} structural finding{'s' if lints != 1 else ''} (section 6)" if lints else
@@ -125,88 +123,40 @@ def _find_tolerances(provenance: Mapping[str, Any]) -> str:
 def _verification(rationale: Any) -> Iterator[Block]:
     checks = rationale.verification
     if not len(checks):
-        yield missing("No published values were supplied to verify the model against.")
+        yield missing("No reference values were supplied to verify the model against.")
         return
     failed = checks[~checks["passed"].astype(bool)]
     if len(failed):
         yield Callout(
             "Warning",
-            f"{len(failed)} of {len(checks)} published values are not reproduced within tolerance",
+            f"{len(failed)} of {len(checks)} reference values are not reproduced within tolerance",
             tuple(str(name) for name in failed["name"]),
         )
+    shown, notes = with_numbered_sources(checks.reset_index(drop=True))
+    width = 8 if notes else 24
     yield table_from(
-        checks.reset_index(drop=True),
+        shown,
         [
-            Column("name", "Quantity", width=26),
-            Column("published", "Published", general),
+            Column("name", "Quantity", width=52 - width),
+            Column("published", "Reference", general),
             Column("computed", "Computed", significant),
-            Column("unit", "Unit"),
+            Column("unit", "Unit", unit_words),
             Column("relative_difference", "Difference", _signed_percent, align_right=True),
             Column("tolerance", "Tolerance", percent),
             Column("passed", "Within", yes_no),
-            Column("source", "Source", width=26),
+            Column("source", "Source", width=width),
         ],
         name="verification",
-        caption="Published values against this implementation.",
+        caption="Reference values (published or from independent implementations) against this implementation.",
+        notes=("Tolerances as recorded with the model.", *notes),
+        data=checks,
     )
     if (checks["published"] != 0).any():
-        alt = "Ratio of computed to published value for each check, with the tolerance as a grey bar."
+        alt = "Ratio of computed to reference value for each check, with the tolerance as a grey bar."
         ax = figures.verification_ratios(checks)
-        yield Figure("verification_ratios", "Computed over published values.",
+        yield Figure("verification_ratios", "Computed over reference values; grey: tolerance.",
                      axes_svg(ax, "verification_ratios", label=alt), alt)  # fmt: skip
 
 
 def _signed_percent(value: float) -> str:
     return f"{100 * value:+.1f}\u00a0%".replace("-", "−") if value == value else "–"
-
-
-def _sensitivity(rationale: Any) -> Iterator[Block]:
-    data = rationale.sensitivity
-    if not len(data):
-        yield missing("A sensitivity analysis of the dose was not supplied.")
-        return
-    for metric in dict.fromkeys(data["metric"]):
-        yield _tornado(data[data["metric"] == metric], str(metric))
-    shown = data.assign(size=data["elasticity_dose"].abs())
-    shown = shown.sort_values(["metric", "size", "parameter"], ascending=[True, False, True]).reset_index(drop=True)
-    several = data["metric"].nunique() > 1
-    columns = [
-        Column("meaning", "Input", width=27),
-        Column("parameter", "Symbol", monospace=True, width=15),
-        *([Column("metric", "Metric")] if several else []),
-        Column("elasticity_dose", "Elasticity", _signed, align_right=True),
-        Column("rank_correlation", "Rank correlation", _signed, align_right=True),
-        Column("tag", "Evidence"),
-        Column("source", "Source", width=30),
-    ]
-    yield table_from(
-        shown[shown["size"] >= HARDLY].reset_index(drop=True),
-        columns,
-        name="sensitivity",
-        caption="Sensitivity of the dose to its inputs. Elasticity: d log D* / d log p at the typical subject; rank "
-        "correlation: over the virtual population.",
-        notes=(f"Inputs with an elasticity below {HARDLY} in size are listed in the text.",),
-        data=data,
-    )
-    largest = data.assign(size=data["elasticity_dose"].abs()).groupby("parameter", sort=False)["size"].max()
-    meanings = dict(zip(data["parameter"], data["meaning"], strict=True))
-    hardly = [str(meanings[name] or name) for name in largest[largest < HARDLY].index]
-    if hardly:
-        yield text(f"The dose hardly depends on these inputs (elasticity below {HARDLY} in size):")
-        yield Items(tuple(hardly))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−") if value == value else "–"
-
-
-def _tornado(data: pd.DataFrame, metric: str) -> Figure:
-    name = f"tornado-{slug(metric)}"
-    alt = f"Bars of the elasticity of the dose with respect to each input, largest first, for {metric}."
-    ax = figures.tornado(data)
-    return Figure(
-        name,
-        f"Sensitivity of the dose that meets the criterion on {metric}. The evidence behind each input is in brackets.",
-        axes_svg(ax, name, label=alt),
-        alt,
-    )

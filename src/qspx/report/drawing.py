@@ -1,4 +1,4 @@
-"""How the report draws: style sheet, figures without global state, SVG with the same bytes, labels kept apart."""
+"""How the report draws: style sheet, figures without global state, SVG with the same bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
-from .tables import dose, significant
+from .tables import dose, unit_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,22 +75,6 @@ def to_svg(figure: Figure, name: str, *, label: str = "") -> str:
     return svg.strip() + "\n"
 
 
-def push_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions in [low, high] close to `wanted`, in the same order, at least `gap` apart (as far as there is room)."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    placed: list[float] = []
-    for i in order:
-        placed.append(max(wanted[i], placed[-1] + gap) if placed else max(wanted[i], low))
-    ceiling = high
-    for k in reversed(range(len(placed))):
-        placed[k] = min(placed[k], ceiling)
-        ceiling = placed[k] - gap
-    result = [0.0] * len(wanted)
-    for k, i in enumerate(order):
-        result[i] = placed[k]
-    return result
-
-
 def plain_log_ticks(axis: Any) -> None:
     """Ticks of a log axis as numbers (0.01, 0.1, 1, 10) as long as they are short, else as powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
@@ -129,46 +113,4 @@ def mark_doses(ax: Axes, marks: Mapping[str, float]) -> None:
 
 def with_unit(quantity: str, unit: str) -> str:
     """An axis label: "free drug (nM)", without brackets for a dimensionless quantity."""
-    return f"{quantity} ({unit})" if unit not in ("", "1", "dimensionless") else quantity
-
-
-def _fraction(ax: Axes, value: float) -> float:
-    """Where `value` lies on the y axis: 0 bottom, 1 top."""
-    low, high = ax.get_ylim()
-    if ax.get_yscale() == "log":
-        return (math.log(max(value, low)) - math.log(low)) / (math.log(high) - math.log(low))
-    return (value - low) / (high - low)
-
-
-def _line_height(ax: Axes) -> float:
-    """The height of a line of small text as a fraction of the axes' height (before layout: of about 3/4 of it)."""
-    figure, place = ax.get_figure(root=True), ax.get_subplotspec()
-    rows = place.get_gridspec().nrows if place is not None else 1
-    inches = (figure.get_figheight() if figure is not None else 3.0) / rows * 0.74
-    return SMALL * 1.25 / 72 / inches
-
-
-def label_ends(ax: Axes, ends: Mapping[str, float], colour: str | Mapping[str, str]) -> None:
-    """Labels just right of the axes, at the curves' last values, moved apart where they would overlap."""
-    names = [name for name, value in ends.items() if math.isfinite(value)]
-    places = push_apart([_fraction(ax, ends[name]) for name in names], _line_height(ax), 0.0, 1.0)
-    for name, place in zip(names, places, strict=True):
-        ax.annotate(name, (1.012, place), xycoords="axes fraction", va="center", fontsize=SMALL,
-                    color=colour if isinstance(colour, str) else colour[name])  # fmt: skip
-
-
-def label_thresholds(ax: Axes, thresholds: Sequence[Any]) -> None:
-    """Dashed lines, labelled on the left: above the line, or below it where the next line is too close above."""
-    shown = sorted((t for t in thresholds if math.isfinite(t.value)), key=lambda t: t.value)
-    height = _line_height(ax)
-    lines = [_fraction(ax, threshold.value) for threshold in shown]
-    wanted = []
-    for i, line in enumerate(lines):
-        crowded = i + 1 < len(lines) and lines[i + 1] - line < 1.4 * height
-        wanted.append(line - 1.15 * height if crowded else line + 0.12 * height)
-    places = push_apart(wanted, height, 0.0, 1.0 - height)
-    for threshold, place in zip(shown, places, strict=True):
-        ax.axhline(threshold.value, color=INK, linewidth=0.7, linestyle=(0, (2, 2)))
-        ax.annotate(f"{threshold.label}: {significant(threshold.value)}", (0.012, place), xycoords="axes fraction",
-                    va="bottom", fontsize=SMALL, color=INK,
-                    bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.3})  # fmt: skip
+    return f"{quantity} ({unit_words(unit)})" if unit not in ("", "1", "dimensionless") else quantity

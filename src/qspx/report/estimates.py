@@ -7,16 +7,19 @@ from typing import Any
 
 from .blocks import Block, Facts, Heading, Ref, missing, text
 from .common import (
+    capital,
     context_notes,
     context_rows,
     estimate_frame,
     input_frame,
+    joined,
     ordered,
+    readable,
     sentence,
     shown_frame,
     stated,
 )
-from .tables import Column, count, general, significant, table_from
+from .tables import Column, count, general, prose, significant, table_from, unit_words
 
 
 def product(rationale: Any) -> Iterator[Block]:
@@ -39,16 +42,17 @@ def nonclinical(rationale: Any) -> Iterator[Block]:
     yield Heading("Nonclinical data used", "nonclinical")
     if any(e.inputs for e in rationale.estimates):
         frame = input_frame(rationale, by_input=True)
+        frame = frame[frame["source"] != "this analysis"].reset_index(drop=True)  # results of ours are no data
         yield text("The values that entered the starting-dose estimates, each with its source. Appendix ",
                    Ref("section-inputs"), " lists them by method.")  # fmt: skip
         yield table_from(
             frame,
             [
                 Column("name", "Input", width=30),
-                Column("value", "Value", general),
-                Column("unit", "Unit"),
+                Column("value", "Value", lambda value: general(readable(value)), align_right=True),
+                Column("unit", "Unit", unit_words),
                 Column("used_by", "Used by", count, "methods"),
-                Column("source", "Source", width=36),
+                Column("source", "Source", stated, width=34),
             ],
             name="nonclinical_inputs",
             caption="Nonclinical and pharmacological inputs of the starting-dose estimates.",
@@ -67,25 +71,36 @@ def human_pk(rationale: Any) -> Iterator[Block]:
     frame: Any = estimate_frame(rationale)
     yield text("Each estimate rests on its own model of human exposure and on a stated analyte. Doses matched on free "
                "and on total drug are not comparable with each other.")  # fmt: skip
+    shared, differing = _shared(frame)
     yield table_from(
         shown_frame(frame),
         [
-            Column("label", "Method", width=27),
-            Column("pk_model", "Human PK model", width=24),
+            Column("label", "Method", width=30),
+            Column("pk_model", "Human PK model", lambda words: prose(readable(words)), width=28),
             Column("analyte", "Analyte"),
             Column("route", "Route"),
             Column("regimen", "Regimen"),
-            Column("body_weight_kg", "Weight", general, "kg"),
-            Column("molar_mass_g_per_mol", "Molar mass", general, "g/mol"),
+            *differing,
         ],
         name="exposure_basis",
         caption="Exposure basis of each estimate.",
-        notes=context_notes(frame),
+        notes=(*shared, *context_notes(frame)),
         muted=context_rows(frame),
         data=frame[["method", "pk_model", "analyte", "route", "regimen", "body_weight_kg", "molar_mass_g_per_mol"]],
     )
     yield missing("Alternative human PK predictions (other scaling exponents, other species) were not supplied beyond "
                   "the models in the table.")  # fmt: skip
+
+
+def _shared(frame: Any) -> tuple[list[str], list[Column]]:
+    """Weight and molar mass: a sentence where all methods share the value, else a column."""
+    shared, differing = [], []
+    for key, title, unit in (("body_weight_kg", "Weight", "kg"), ("molar_mass_g_per_mol", "Molar mass", "g/mol")):
+        if frame[key].nunique(dropna=False) == 1 and frame[key].notna().all():
+            shared.append(f"{title.lower()} {general(frame[key].iloc[0])}\u00a0{unit}")
+        else:
+            differing.append(Column(key, title, general, unit))
+    return [f"For every method: {joined(shared)}."] if shared else [], differing
 
 
 def estimates(rationale: Any) -> Iterator[Block]:
@@ -106,8 +121,8 @@ def estimates(rationale: Any) -> Iterator[Block]:
             Column("interval", "5–95\u00a0%", unit="µg/kg", align_right=True),
             Column("dose_flat_ug", "Flat dose", significant, "µg"),
             Column("safety_factor", "Safety factor", general),
-            Column("target_level", "Target level", width=16),
-            Column("limiting_criterion", "Limiting criterion", width=22),
+            Column("target_level", "Target level", lambda words: prose(readable(words)), width=18),
+            Column("limiting_criterion", "Limiting criterion", lambda words: prose(readable(words)), width=20),
         ],
         name="estimates",
         caption="Starting-dose estimates: dose, basis and safety factor.",
@@ -119,7 +134,7 @@ def estimates(rationale: Any) -> Iterator[Block]:
     said: dict[str, list[str]] = {}
     for e in ordered(rationale.estimates):
         for statement in (*e.assumptions, *e.notes):
-            said.setdefault(sentence(statement), []).append(e.method)
+            said.setdefault(capital(sentence(statement)), []).append(e.method)
     if said:
         frame = pd.DataFrame([(s, "; ".join(methods)) for s, methods in said.items()], columns=["statement", "methods"])
         yield table_from(

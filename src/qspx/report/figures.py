@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .common import capital, short_metric
 from .drawing import (
     BLUE,
     GREY,
@@ -18,8 +19,6 @@ from .drawing import (
     ORANGE,
     PALETTE,
     SMALL,
-    label_ends,
-    label_thresholds,
     mark_doses,
     new_axes,
     new_figure,
@@ -28,6 +27,7 @@ from .drawing import (
     style,
     with_unit,
 )
+from .labels import label_ends, label_thresholds
 from .tables import significant
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def metric_by_dose(
     attributes value and label.
     """
     with style():
-        ax = ax if ax is not None else new_axes(2.75)
+        ax = ax if ax is not None else new_axes(2.9)
         data = curve.sort_values("dose_ug_per_kg")
         x = data["dose_ug_per_kg"].to_numpy(float)
         values = {key: data[key].to_numpy(float) for key in ("q05", "q25", "q50", "q75", "q95")}
@@ -128,13 +128,14 @@ def metric_by_dose(
         ax.set_xlim(x.min(), x.max())
         place_log_ticks(ax.xaxis, x.min(), x.max())
         plain_log_ticks(ax.xaxis)
-        label_thresholds(ax, thresholds)
         label_ends(ax, {"95 %": values["q95"][-1], "75 %": values["q75"][-1], "median": values["q50"][-1],
                          "25 %": values["q25"][-1], "5 %": values["q05"][-1]}, BLUE)  # fmt: skip
         mark_doses(ax, marks or {})
         metric, unit = str(data["metric"].iloc[0]), str(data["unit"].iloc[0])
+        ax.set_title(capital(metric), pad=15 if marks else 6)
         ax.set_xlabel("Dose (µg/kg, log scale)")
-        ax.set_ylabel(with_unit(metric, unit))
+        ax.set_ylabel("\n".join(textwrap.wrap(with_unit(short_metric(metric), unit), 36)))
+        label_thresholds(ax, thresholds, band=(x, values["q05"], values["q95"]), verticals=list((marks or {}).values()))
     return ax
 
 
@@ -233,10 +234,11 @@ def tornado(sensitivity: Frame, *, most: int = 15, ax: Axes | None = None) -> Ax
     data = sensitivity.copy()
     data["size"] = data["elasticity_dose"].abs()
     data = data.sort_values(["size", "parameter"], ascending=[False, True]).head(most)
-    labels = ["\n".join(textwrap.wrap(_parameter_label(record), 52)) for record in data.to_dict("records")]
+    labels = ["\n".join(textwrap.wrap(_parameter_label(record), 62)) for record in data.to_dict("records")]
     values = data["elasticity_dose"].to_numpy(float)
     with style():
-        ax = ax if ax is not None else new_axes(0.55 + 0.185 * max(len(data), 1))
+        row_height = 0.24 if any("\n" in label for label in labels) else 0.175
+        ax = ax if ax is not None else new_axes(0.55 + row_height * max(len(data), 1))
         rows = range(len(values))
         ax.barh(rows, values, height=0.62, color=[BLUE if v >= 0 else ORANGE for v in values],
                 hatch=["" if v >= 0 else "////" for v in values], edgecolor="white", linewidth=0)  # fmt: skip
@@ -253,7 +255,7 @@ def tornado(sensitivity: Frame, *, most: int = 15, ax: Axes | None = None) -> Ax
         ax.spines["left"].set_visible(False)
         ax.set_ylim(len(values) - 0.4, -0.6)
         ax.grid(axis="x")
-        ax.set_xlabel("Elasticity of the dose, d log D* / d log p  (+1: dose doubles when the input doubles)")
+        ax.set_xlabel("Elasticity of the dose, d log D* / d log p")
     return ax
 
 
@@ -263,7 +265,7 @@ def _parameter_label(record: Mapping[str, Any]) -> str:
 
 
 def verification_ratios(verification: Frame, *, ax: Axes | None = None) -> Axes:
-    """Computed over published value per check, with the pre-specified tolerance as a grey bar.
+    """Computed over published value per check, with the recorded tolerance as a grey bar.
 
     `verification` has columns name, published, computed, tolerance (relative), passed. Checks whose published value is
     zero are not drawn (their ratio does not exist).
@@ -285,14 +287,15 @@ def verification_ratios(verification: Frame, *, ax: Axes | None = None) -> Axes:
         ax.spines["left"].set_visible(False)
         ax.set_ylim(len(data) - 0.4, -0.6)
         ax.grid(axis="x")
-        ax.set_xlabel("Computed / published (grey: tolerance)")
+        ax.set_xlabel("Computed / reference (grey: tolerance)")
     return ax
 
 
 def population_spread(population: Frame, *, ax: Axes | None = None) -> Axes:
     """The sampled 5–95 % range of each varied parameter relative to its sampled median, on a log axis.
 
-    `population` has columns parameter, sample_q05, sample_q50, sample_q95; rows that are not positive are left out.
+    `population` has columns parameter, sample_q05, sample_q50, sample_q95 and may have meaning (then shown in place of
+    the parameter's name); rows that are not positive are left out.
     """
     keys = ["sample_q05", "sample_q50", "sample_q95"]
     data = population[(population[keys] > 0).all(axis=1)].reset_index(drop=True)
@@ -308,7 +311,7 @@ def population_spread(population: Frame, *, ax: Axes | None = None) -> Axes:
         ax.set_xlim(min(ends) / 1.15, max(ends) * 1.15)
         place_log_ticks(ax.xaxis, min(ends), max(ends))
         plain_log_ticks(ax.xaxis)
-        ax.set_yticks(range(len(data)), [str(name) for name in data["parameter"]])
+        ax.set_yticks(range(len(data)), [str(r.get("meaning") or r["parameter"]) for r in data.to_dict("records")])
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         ax.set_ylim(len(data) - 0.4, -0.6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from numbers import Integral, Real
@@ -23,7 +24,7 @@ def write_report(rationale: Any, out: str | Path, *, title: str | None = None) -
     Written: `report.html` (one file: styles and figures inside, nothing is fetched from anywhere),
     `rationale.json` (everything the report says, unrounded; NaN as null), `tables/*.csv`, `figures/*.svg`.
     The same rationale gives the same bytes. The report shows every estimate and picks none: a recommendation appears
-    only where `rationale.proposal` records the user's.
+    only where `rationale.proposal` records the user's. Figures and tables of an earlier report in `out` are removed.
 
     Raises ReportError when the rationale contradicts itself, for example when its ledger does not add up.
     """
@@ -37,6 +38,7 @@ def write_report(rationale: Any, out: str | Path, *, title: str | None = None) -
         fingerprint=_fingerprint(record),
         software=_software(rationale),
     )
+    _remove_earlier(folder)
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     _write(folder / "rationale.json", record)
@@ -48,6 +50,19 @@ def write_report(rationale: Any, out: str | Path, *, title: str | None = None) -
     path = folder / "report.html"
     _write(path, page)
     return path
+
+
+_WRITTEN = re.compile(r'<(?:table|figure) id="(table|figure)-([A-Za-z0-9_-]+)"')
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the figures and tables that an earlier report in `folder` names, so that none outlives its report. Files
+    that no report of ours names are left alone."""
+    earlier = folder / "report.html"
+    if not earlier.is_file():
+        return
+    for kind, name in _WRITTEN.findall(earlier.read_text(encoding="utf-8", errors="replace")):
+        (folder / f"{kind}s" / f"{name}.{'csv' if kind == 'table' else 'svg'}").unlink(missing_ok=True)
 
 
 def _write(path: Path, content: str) -> None:

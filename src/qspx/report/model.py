@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import figures
 from .blocks import Block, Figure, Heading, Items, Ref, Table, missing, text
+from .common import stated
 from .drawing import axes_svg
-from .tables import Column, count, percent, significant, spread, table_from
-
-if TYPE_CHECKING:
-    pass
+from .tables import Column, count, percent, significant, spread, table_from, unit_words
 
 
 def model(rationale: Any) -> Iterator[Block]:
@@ -41,6 +39,7 @@ def _tag_table(parameters: Any) -> Table:
         "estimated": "fitted to data",
         "assumed": "assumed, without direct support",
         "covariate": "property of the subject",
+        "constant": "physical constant or conversion between units",
     }
     tally = parameters.groupby("tag", sort=False).size().rename("n").reset_index()
     tally["share"] = tally["n"] / tally["n"].sum()
@@ -62,24 +61,27 @@ def population(rationale: Any) -> Iterator[Block]:
     yield Heading("Virtual population", "population")
     frame = rationale.population
     if len(frame):
-        shown = frame.copy()
+        parameters = rationale.parameters
+        known = dict(zip(parameters["name"], parameters["meaning"], strict=True)) if len(parameters) else {}
+        shown = frame.assign(meaning=[known.get(name) or "" for name in frame["parameter"]])
         shown["range"] = [spread(a, b) for a, b in zip(frame["sample_q05"], frame["sample_q95"], strict=True)]
         yield table_from(
             shown,
             [
-                Column("parameter", "Parameter", monospace=True, width=15),
-                Column("distribution", "Distribution", width=23),
-                Column("unit", "Unit"),
+                Column("meaning", "Parameter", width=22),
+                Column("parameter", "Symbol", monospace=True, width=13),
+                Column("distribution", "Distribution", width=18),
+                Column("unit", "Unit", unit_words),
                 Column("sample_q50", "Median", significant, "sampled"),
                 Column("range", "5–95\u00a0%", unit="sampled", align_right=True),
-                Column("source", "Source", width=24),
+                Column("source", "Source", stated, width=18),
             ],
             name="population",
             caption="Sources of between-subject variability and the sampled ranges.",
             data=frame,
         )
         alt = "Sampled 5 to 95 % range of each varied parameter relative to its median."
-        ax = figures.population_spread(frame)
+        ax = figures.population_spread(shown)
         yield Figure("population_spread", "Sampled spread of the varied parameters relative to their medians.",
                      axes_svg(ax, "population_spread", label=alt), alt)  # fmt: skip
     else:

@@ -11,8 +11,8 @@ import re
 _TOKEN = re.compile(r"\\(?:[A-Za-z]+|[,;!: ])|[{}_^]|[A-Za-z]+|\d+(?:\.\d+)?|[-+=()\[\]/*,.|]|\s+|.", re.DOTALL)
 _SPACES = (r"\,", r"\;", r"\ ", r"\:", r"\quad")
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()
 )
 _FUNCTIONS = frozenset("exp log ln sqrt min max sin cos tanh".split())
 _FONTS = (r"\mathrm", r"\mathit", r"\text", r"\operatorname", r"\mathtt")

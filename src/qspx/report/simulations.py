@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import figures
-from .blocks import Block, Figure, Heading, Table, missing
-from .common import marks, slug
+from .blocks import Block, Figure, Heading, Table, missing, text
+from .common import capital, marks, slug
 from .drawing import axes_svg
-from .tables import Column, count, general, percent, significant, table_from
+from .tables import Column, count, dose, general, one_decimal, percent, significant, table_from, unit_words
 
 
 def simulations(rationale: Any) -> Iterator[Block]:
@@ -26,6 +26,8 @@ def simulations(rationale: Any) -> Iterator[Block]:
         yield _threshold_table(rationale)
     else:
         yield missing("No decision thresholds were supplied.")
+    yield Heading("Probability of exceeding thresholds at the proposed doses", "exceedance", 2)
+    yield from _exceedance(rationale)
     yield Heading("Time courses", "time-courses", 2)
     if len(profiles):
         yield _profile_figure(rationale)
@@ -47,23 +49,56 @@ def _metric_figure(rationale: Any, metric: str) -> Figure:
         else f"Subjects solved per dose: {count(curve['n_ok'].min())} to {per_dose}; {count(failed)} solves failed and "
         "are not in the bands."
     )
-    lines = " Dashed horizontal lines: decision thresholds." if thresholds else ""
-    caption = f"{metric} against dose. Bands: 25–75 % and 5–95 % of the virtual population.{lines} {solved}"
+    lines = " Dotted horizontal lines: decision thresholds." if thresholds else ""
+    caption = f"{capital(metric)}, against dose. Bands: 25–75 % and 5–95 % of the virtual population.{lines} {solved}"
     return Figure(name, caption, axes_svg(ax, name, label=alt), alt)
+
+
+def _exceedance(rationale: Any) -> Iterator[Block]:
+    data = rationale.exceedance
+    if not len(data):
+        why = "no dose was proposed" if rationale.proposal is None else "none were supplied"
+        yield missing(f"There are no probabilities of exceeding a threshold at proposed doses: {why}.")
+        return
+    low, high = percent(data["probability"].min()), percent(data["probability"].max())
+    yield text("Share of the virtual population whose metric lies above the threshold at the proposed doses: ",
+               low if low == high else f"{low} to {high}", ".")  # fmt: skip
+    shown = data.assign(
+        interval=[f"{percent(a)} – {percent(b)}" for a, b in zip(data["low_5"], data["high_95"], strict=True)],
+        at=[f"{name}, {dose(value)}" for name, value in zip(data["dose"], data["dose_ug_per_kg"], strict=True)],
+    )
+    yield table_from(
+        shown,
+        [
+            Column("metric", "Metric", lambda metric: capital(str(metric)), width=34),
+            Column("threshold", "Threshold", general),
+            Column("unit", "Unit", unit_words),
+            Column("at", "Dose", width=22),
+            Column("probability", "Probability", percent),
+            Column("interval", "5–95\u00a0%", align_right=True),
+        ],
+        name="exceedance",
+        caption="Probability of exceeding thresholds at the proposed doses.",
+        notes=("5–95 %: from the finite number of virtual subjects; uncertainty of the model is not part of it.",),
+        data=data,
+    )  # fmt: skip
 
 
 def _threshold_table(rationale: Any) -> Table:
     import pandas as pd
 
-    rows = [{"metric": t.metric, "label": t.label, "value": t.value, "quantile": t.quantile}
-            for t in rationale.thresholds]  # fmt: skip
+    curves = rationale.curves
+    units = dict(zip(curves["metric"], curves["unit"], strict=True)) if len(curves) else {}
+    rows = [{"metric": t.metric, "label": t.label, "value": t.value, "unit": units.get(t.metric, ""),
+             "quantile": t.quantile} for t in rationale.thresholds]  # fmt: skip
     return table_from(
         pd.DataFrame(rows),
         [
-            Column("metric", "Metric"),
-            Column("label", "Threshold", width=44),
+            Column("metric", "Metric", lambda metric: capital(str(metric)), width=36),
+            Column("label", "Threshold", width=34),
             Column("value", "Value", general),
-            Column("quantile", "Applied to the population quantile", general),
+            Column("unit", "Unit", unit_words),
+            Column("quantile", "Quantile", general, "of the population"),
         ],
         name="thresholds",
         caption="Decision thresholds, as supplied by the user.",
@@ -76,9 +111,11 @@ def _profile_figure(rationale: Any) -> Figure:
     given = ", ".join(f"{significant(d)} µg/kg on day {t:g}" for t, d in rationale.dose_times[:8])
     more = " and so on" if len(rationale.dose_times) > 8 else ""
     doses = f" Triangles mark the doses: {given}{more}." if rationale.dose_times else ""
+    arms = list(dict.fromkeys(rationale.profiles["arm"]))
+    who = f" ({unit_words(arms[0])})" if len(arms) == 1 else ""
     return Figure(
         "profiles",
-        f"Simulated time courses; median and 5–95 % band of the virtual population.{doses}",
+        f"Simulated time courses{who}; median and 5–95 % band of the virtual population.{doses}",
         axes_svg(axes[0], "profiles", label=alt),
         alt,
     )
@@ -93,18 +130,23 @@ def escalation(rationale: Any) -> Iterator[Block]:
     saved = {"cohorts_saved_half_log", "cohorts_saved_doubling"}
     if len(rationale.folds) and saved <= set(rationale.folds.columns):
         frame = rationale.folds.sort_values(["dose_ug_per_kg", "method"]).reset_index(drop=True)
+        context = {e.method for e in rationale.estimates if not e.decision_relevant}
+        frame = frame.assign(decision_relevant=[method not in context for method in frame["method"]])
+        left_out = [f"{method}\u00a0†" for method in frame["method"] if method in context]
+        absent = (f"Not listed (context only): {'; '.join(left_out)}.",) if left_out else ()
         yield table_from(
-            frame,
+            frame[frame["decision_relevant"]].reset_index(drop=True),
             [
                 Column("method", "Escalation started at", width=46),
                 Column("dose_ug_per_kg", "Dose", significant, "µg/kg"),
-                Column("cohorts_saved_half_log", "Half-log steps", significant, "to the target"),
-                Column("cohorts_saved_doubling", "Doublings", significant, "to the target"),
+                Column("cohorts_saved_half_log", "Half-log steps", one_decimal, "to the target"),
+                Column("cohorts_saved_doubling", "Doublings", one_decimal, "to the target"),
             ],
             name="cohorts",
-            caption="Escalation steps between each estimate and the proposed target dose. Negative: the estimate lies "
-            "above the target.",
-            notes=("Half-log step: factor 3.16. Escalation rules and cohort sizes are not considered.",),
+            caption="Escalation steps between each decision-relevant estimate and the proposed target dose. Negative: "
+            "the estimate lies above the target.",
+            notes=("Half-log step: factor 3.16. Escalation rules and cohort sizes are not considered.", *absent),
+            data=frame,
         )
     yield missing(
         "Escalation increments, sentinel dosing, dose-limiting toxicity rules, stopping criteria, the maximum dose, "

@@ -7,9 +7,21 @@ from typing import Any
 
 from . import figures
 from .blocks import Block, Contents, Decision, Facts, Figure, Heading, PageBreak, Ref, Strong, Table, missing, text
-from .common import context_notes, context_rows, estimate_frame, marks, schedule, sentence, shown_frame, stated
+from .common import (
+    NOT_STATED,
+    context_notes,
+    context_rows,
+    estimate_frame,
+    marks,
+    schedule,
+    sentence,
+    shown_frame,
+    stated,
+)
 from .drawing import axes_svg
+from .headline import ratio_lines
 from .tables import Column, dose, fold, significant, table_from
+from .uncertainty import grouped_advisories
 
 
 def summary(rationale: Any) -> Iterator[Block]:
@@ -20,7 +32,7 @@ def summary(rationale: Any) -> Iterator[Block]:
         yield _forest(rationale)
     else:
         yield missing("No dose estimates were supplied, so there is no comparison of methods.")
-    if n := len(rationale.advisories):
+    if n := len(grouped_advisories(rationale.advisories)):
         noun = "advisory applies" if n == 1 else "advisories apply"
         yield text(Strong(f"{n} {noun} to these estimates"), "; see section ", Ref("section-advisories"), ".")
     yield PageBreak()
@@ -49,7 +61,7 @@ def _decision(rationale: Any) -> Decision:
             ("Target dose", dose(proposal.target_ug_per_kg)),
             ("Cycle 1", schedule(proposal)),
         ),
-        (f"Recorded reason: {stated(proposal.reason)}", question),
+        (*ratio_lines(rationale), f"Recorded reason: {stated(proposal.reason)}", question),
     )
 
 
@@ -108,14 +120,18 @@ def conclusion(rationale: Any) -> Iterator[Block]:
                    f", given as {schedule(proposal)}. Reason: {sentence(stated(proposal.reason))}")  # fmt: skip
         if len(rationale.folds):
             yield text(_fold_range(rationale))
-    yield Facts((
+    facts = (
         ("Question of interest", stated(c.question_of_interest)),
         ("Context of use", stated(c.context_of_use)),
         ("Model influence", stated(c.model_influence)),
         ("Consequence of a wrong decision", stated(c.decision_consequence)),
         ("Model risk", stated(c.model_risk)),
         ("Model impact", stated(c.model_impact)),
-    ))  # fmt: skip
+    )
+    if given := tuple(fact for fact in facts if fact[1] != NOT_STATED):
+        yield Facts(given)
+    if absent := [name.lower() for name, value in facts if value == NOT_STATED]:
+        yield missing(f"Not stated: {', '.join(absent)}.")
     yield text("Headings follow the vocabulary of ICH M15; see the remark at the head of section ",
                Ref("section-credibility"), ".")  # fmt: skip
 

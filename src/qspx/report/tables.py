@@ -111,6 +111,12 @@ def prose(value: Any) -> str:
     return str(value).strip() or DASH
 
 
+def one_decimal(value: Any) -> str:
+    """A number of steps: 6.8, −0.6."""
+    special = _not_a_number(value)
+    return special if special is not None else f"{round(float(value), 1) + 0.0:.1f}".replace("-", "−")
+
+
 def unit_words(value: Any) -> str:
     """A unit with µ for u ("ug/kg"); a dash for a dimensionless quantity."""
     return re.sub(r"\bu(?=(?:g|L|M|mol)\b)", "µ", prose(value))
@@ -126,7 +132,7 @@ def yes_no(value: Any) -> str:
     return "yes" if value else "no"
 
 
-_NUMERIC = (significant, general, count, percent, fold)
+_NUMERIC = (significant, general, count, percent, fold, one_decimal)
 
 
 @dataclass(frozen=True)
