@@ -169,6 +169,16 @@ def _equations() -> list[tuple[str, str]]:
     ]
 
 
+def _exceedance() -> pd.DataFrame:
+    rows = [
+        ("max(nACT)", 0.344, "molecules/cell", "first injection", 0.5, 0.0, 0.0, 0.0031),
+        ("max(nACT)", 0.344, "molecules/cell", "target", 5.0, 0.472, 0.446, 0.498),
+        ("max(nACT)", 0.63, "molecules/cell", "target", 5.0, 0.0703, 0.058, 0.085),
+    ]
+    keys = ["metric", "threshold", "unit", "dose", "dose_ug_per_kg", "probability", "low_5", "high_95"]
+    return pd.DataFrame(rows, columns=keys)
+
+
 def _population() -> pd.DataFrame:
     rows = [
         ("weight", "normal(70, 12), cut at 40 and 100", "kg", "protocol", 50.4, 70.1, 89.6),
@@ -236,6 +246,7 @@ def make_rationale() -> SimpleNamespace:
             SimpleNamespace(metric="max(nACT)", value=0.63, label="EC17, teclistamab benchmark", quantile=0.5),
             SimpleNamespace(metric="max(nACT)", value=3.1, label="EC50", quantile=0.5),
         ],
+        exceedance=_exceedance(),
         profiles=_profiles(),
         profile_time_unit="day",
         dose_times=[(0.0, 0.5), (3.0, 1.5), (7.0, 5.0), (14.0, 5.0), (21.0, 5.0)],

@@ -13,6 +13,7 @@ from qspx.report.html import css_string, jsonable
 from qspx.report.layout import layout
 from qspx.report.tables import significant
 
+LONG = ("peak nACT, days 0 to 28, single dose", "peak nACT, days 0 to 28, schedule")
 SECTIONS = (
     "summary product nonclinical human-pk estimates model credibility population simulations escalation uncertainty "
     "conclusion parameters species equations inputs quantiles provenance"
@@ -26,6 +27,7 @@ class Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.tables, self.ids, self.links, self.addresses, self.tags = {}, [], [], [], []
         self._table, self._cell, self._section, self.words = None, None, "", []
+        self.groups, self._name, self._row = {}, "", []
         self.feed(source)
 
     def handle_starttag(self, tag, attrs):
@@ -37,12 +39,17 @@ class Page(HTMLParser):
             if key in attributes:
                 (self.links if attributes[key].startswith("#") else self.addresses).append(attributes[key])
         if tag == "table":
-            self._table = self.tables.setdefault(attributes["id"].removeprefix("table-"), [])
+            self._name = attributes["id"].removeprefix("table-")
+            self._table = self.tables.setdefault(self._name, [])
         elif tag == "tr" and self._table is not None:
-            self._table.append([])
+            self._row = []
+            if attributes.get("class") == "groups":
+                self.groups[self._name] = self._row
+            else:
+                self._table.append(self._row)
         elif tag in ("td", "th") and self._table is not None:
             self._cell = ["", attributes.get("data-value")]
-            self._table[-1].append(self._cell)
+            self._row.append(self._cell)
 
     def handle_endtag(self, tag):
         if tag == "table":
@@ -174,7 +181,8 @@ def test_nothing_supplied_still_names_every_section(empty_rationale, tmp_path):
 
 @pytest.mark.parametrize(
     "name", ["curves", "profiles", "sensitivity", "ledger", "verification", "parameters", "species", "equations",
-             "population", "alternatives", "thresholds", "advisories", "assumptions", "limitations", "lints", "folds"]
+             "population", "alternatives", "thresholds", "advisories", "assumptions", "limitations", "lints", "folds",
+             "exceedance"]
 )  # fmt: skip
 def test_each_part_may_be_empty(rationale, name):
     # One metric and one panel: this is about what is absent, and drawing takes time.
@@ -187,7 +195,7 @@ def test_each_part_may_be_empty(rationale, name):
 
 
 def test_without_a_proposal_no_dose_is_proposed(rationale, tmp_path):
-    rationale.proposal, rationale.folds = None, pd.DataFrame()
+    rationale.proposal, rationale.folds, rationale.exceedance = None, pd.DataFrame(), pd.DataFrame()
     page = Page(write_report(rationale, tmp_path).read_text(encoding="utf-8"))
     words = " ".join(" ".join(page.words).split())
     assert "None was recorded" in words and "Proposed by the user" not in words and "The user proposes" not in words

@@ -40,6 +40,7 @@ from qspx.summaries import AUC, AbstractSummary, Average, Last, Max, Min
 from qspx.units import unit
 
 from . import schema_methods as tables
+from .place import at
 from .quantity import Quantity
 
 METRICS: dict[str, type[AbstractSummary]] = {"max": Max, "min": Min, "average": Average, "auc": AUC, "last": Last}
@@ -143,19 +144,13 @@ class MethodBuilder:
         wanted = self.model.outputs[metric.observable].unit
         if metric.kind == "auc":
             wanted = (unit(wanted) * unit(self.model.time_unit)).text
-        try:
+        with at("threshold"):
             return threshold.to(wanted)
-        except ConfigError:
-            raise
-        except ValueError as error:
-            raise ConfigError(f"threshold: {error}") from error
 
     def metric(self, table: tables.Metric, model: AbstractModel | None = None) -> AbstractSummary:
         """The endpoint, after a check that the model has its observable."""
-        try:
+        with at("metric, observable"):
             (model or self.model).require_outputs([table.observable])
-        except ValueError as error:
-            raise ConfigError(f"metric, observable: {error}") from error
         return METRICS[table.kind](table.observable, table.start, table.end)
 
     def potency(self, given: str | tables.PotencyTable) -> Potency:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,7 +21,6 @@ class ExperimentFile:
     path: Path
     text: str
     content: Experiment
-    document: dict[str, Any] = field(repr=False)
 
     @property
     def model_path(self) -> Path:
@@ -49,4 +47,4 @@ def load_experiment(path: str | Path) -> ExperimentFile:
         mistakes = describe(error, document)
         head = f"{path.name}: " if len(mistakes) == 1 else f"{path.name} has {len(mistakes)} mistakes:\n  "
         raise ConfigError(head + "\n  ".join(mistakes)) from error
-    return ExperimentFile(path, text, content, document)
+    return ExperimentFile(path, text, content)

@@ -114,7 +114,7 @@ class AbstractThresholdMethod(AbstractDoseMethod):
             )
             basis = (
                 f"{context.uncertainty.draws} draws of {', '.join(context.uncertainty.distribution.names)}, each with "
-                f"{context.uncertainty.subjects} resampled virtual patients"
+                f"{context.uncertainty.subjects} virtual patients, times resampling of the population"
             )
             if ends:
                 basis += f"; {ends} draws met the end of the dose range, where the interval is cut off"

@@ -52,7 +52,7 @@ def forest(
     labels = ["\n".join(textwrap.wrap(e.method, 44)) for e in ordered]
     with style():
         second_lines = sum(label.count("\n") for label in labels)
-        ax = ax if ax is not None else new_axes(0.62 + 0.205 * max(len(ordered), 1) + 0.09 * second_lines)
+        ax = ax if ax is not None else new_axes(0.6 + 0.18 * max(len(ordered), 1) + 0.09 * second_lines)
         _draw_forest(ax, ordered, labels, marks or {})
     return ax
 

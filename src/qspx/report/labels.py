@@ -71,7 +71,7 @@ class _Box:
     y1: float
 
     def shares(self, other: _Box) -> bool:
-        return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
+        return bool(self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1)
 
 
 @lru_cache(maxsize=512)

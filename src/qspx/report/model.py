@@ -7,7 +7,7 @@ from typing import Any
 
 from . import figures
 from .blocks import Block, Figure, Heading, Items, Ref, Table, missing, text
-from .common import stated
+from .common import stated, with_numbered_sources
 from .drawing import axes_svg
 from .tables import Column, count, percent, significant, spread, table_from, unit_words
 
@@ -63,8 +63,9 @@ def population(rationale: Any) -> Iterator[Block]:
     if len(frame):
         parameters = rationale.parameters
         known = dict(zip(parameters["name"], parameters["meaning"], strict=True)) if len(parameters) else {}
-        shown = frame.assign(meaning=[known.get(name) or "" for name in frame["parameter"]])
+        shown = frame.assign(meaning=[known.get(name) or name for name in frame["parameter"]])
         shown["range"] = [spread(a, b) for a, b in zip(frame["sample_q05"], frame["sample_q95"], strict=True)]
+        shown, notes = with_numbered_sources(shown)
         yield table_from(
             shown,
             [
@@ -78,6 +79,7 @@ def population(rationale: Any) -> Iterator[Block]:
             ],
             name="population",
             caption="Sources of between-subject variability and the sampled ranges.",
+            notes=notes,
             data=frame,
         )
         alt = "Sampled 5 to 95 % range of each varied parameter relative to its median."

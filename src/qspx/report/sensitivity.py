@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import figures
 from .blocks import Block, Figure, Table, missing, text
@@ -11,9 +11,7 @@ from .common import capital, slug
 from .drawing import axes_svg
 from .tables import Column, require_columns, signed, table_from
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
 HARDLY = 0.05  # |d log D* / d log p| below which an input is listed as one that the dose hardly depends on
 _MOST_CORRELATED = 3  # metrics; with more, the correlations no longer fit on the page
 _KEYS = ("parameter", "meaning", "metric", "elasticity_dose", "rank_correlation", "tag", "source")
@@ -36,7 +34,7 @@ def sensitivity(rationale: Any) -> Iterator[Block]:
                    f"every metric): {', '.join(hardly)}.")  # fmt: skip
 
 
-def pivot(data: pd.DataFrame) -> pd.DataFrame:
+def pivot(data: Frame) -> Frame:
     """One row per parameter, largest |elasticity| of any metric first.
 
     Columns: parameter, meaning, tag, size (that largest elasticity, unsigned), and for the k-th metric `elasticity_k`
@@ -52,7 +50,7 @@ def pivot(data: pd.DataFrame) -> pd.DataFrame:
     return wide.sort_values(["size", "parameter"], ascending=[False, True]).reset_index(drop=True)
 
 
-def _table(wide: pd.DataFrame, data: pd.DataFrame) -> Table:
+def _table(wide: Frame, data: Frame) -> Table:
     metrics = list(dict.fromkeys(data["metric"]))
     share = 44 / len(metrics) / 2  # percent of the width per column of numbers
     columns = [Column("meaning", "Input", width=30), Column("parameter", "Symbol", monospace=True, width=14)]
@@ -82,7 +80,7 @@ def _table(wide: pd.DataFrame, data: pd.DataFrame) -> Table:
     )
 
 
-def _tornado(data: pd.DataFrame, metric: str) -> Figure:
+def _tornado(data: Frame, metric: str) -> Figure:
     name = f"tornado-{slug(metric)}"
     alt = f"Bars of the elasticity of the dose with respect to each input, largest first, for {metric}."
     ax = figures.tornado(data)
