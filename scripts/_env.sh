@@ -37,7 +37,7 @@ set_up() {
     "$base" -m venv .venv
   fi
   echo "Installing qspx and its dependencies into .venv (about 1 GB, once)"
-  "$py" -m pip install --quiet --disable-pip-version-check -e ".[dev,gsa]" -c constraints.txt
+  "$py" -m pip install --quiet --disable-pip-version-check -e ".[dev]" -c constraints.txt
   printf '%s' "$wanted" >"$stamp"
 }
 

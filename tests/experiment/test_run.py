@@ -100,7 +100,8 @@ def test_a_folder_with_other_files_is_left_alone(made, tmp_path):
 
 def test_the_stored_rationale_gives_the_same_report(made, tmp_path):
     rationale = made[2]
-    stored, title = load_rationale(made[1] / RESULT)
+    save_rationale(rationale, tmp_path / "r.json", "Tiny")
+    stored, title = load_rationale(tmp_path / "r.json")
     assert title == "Tiny"
     assert stored.estimates == rationale.estimates
     write_report(rationale, tmp_path / "a", title=title)

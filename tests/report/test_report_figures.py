@@ -81,6 +81,24 @@ def test_metric_by_dose_labels_are_apart(rationale, marks):
     np.testing.assert_array_equal(median.get_ydata(), curve["q50"])
 
 
+def test_threshold_labels_keep_clear_of_curves_and_doses(rationale):
+    curve = rationale.curves[rationale.curves["metric"] == "max(nACT)"].assign(
+        metric="peak nACT, days 0 to 28, schedule"
+    )
+    rationale.thresholds[0].label = "MPAD / QSP: half of MPAD / QSP: EC10, 95th percentile, cycle 1"
+    ax = figures.metric_by_dose(curve, thresholds=rationale.thresholds, marks=MARKS)
+    assert ax.get_title(loc="left") == "Peak nACT, days 0 to 28, schedule"
+    assert ax.get_ylabel() == "peak nACT (molecules/cell)"
+    assert_no_overlap(ax.figure)
+    labels = [box for words, box in visible_texts(ax.figure) if words.startswith(("MPAD", "EC17", "EC50"))]
+    assert len(labels) == 3
+    for box in labels:
+        (x0, y0), (x1, y1) = ax.transData.inverted().transform([(box.x0, box.y0), (box.x1, box.y1)])
+        assert not any(x0 < dose < x1 for dose in MARKS.values())
+        log = [np.interp(np.log([x0, x1]), np.log(curve["dose_ug_per_kg"]), np.log(curve[q])) for q in ("q05", "q95")]
+        assert np.log(y0) > log[1][1] or np.log(y1) < log[0][0]  # above the band's top, or below its bottom
+
+
 def test_profiles_have_one_axes_per_panel_and_no_overlap(rationale):
     axes = figures.profiles(rationale.profiles, dose_times=rationale.dose_times)
     assert len(axes) == rationale.profiles["panel"].nunique()

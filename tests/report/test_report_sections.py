@@ -140,7 +140,7 @@ def test_advisory_lines_become_one_callout():
     assert first.title == lines[0]
     assert first.rows == (("Occupancy", "Not acceptable: close to the MTD", "recalled"),
                           ("10-30 % activity, assay", "Acceptable", "checked"))  # fmt: skip
-    assert first.body == ("[recalled] stands for: recalled: check the source.", "Check before use.")
+    assert first.body == ("[recalled]: check the source.", "Check before use.")
     assert second.body == ("Another remark.",) and not second.rows
 
 

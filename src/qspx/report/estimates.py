@@ -41,7 +41,7 @@ def product(rationale: Any) -> Iterator[Block]:
 def nonclinical(rationale: Any) -> Iterator[Block]:
     yield Heading("Nonclinical data used", "nonclinical")
     if any(e.inputs for e in rationale.estimates):
-        frame = input_frame(rationale, by_input=True)
+        frame: Any = input_frame(rationale, by_input=True)
         frame = frame[frame["source"] != "this analysis"].reset_index(drop=True)  # results of ours are no data
         yield text("The values that entered the starting-dose estimates, each with its source. Appendix ",
                    Ref("section-inputs"), " lists them by method.")  # fmt: skip

@@ -137,7 +137,7 @@ def label_thresholds(
     for threshold, line in zip(shown, lines, strict=True):
         words = "\n".join(textwrap.wrap(f"{threshold.label} ({significant(threshold.value)})", _WIDEST))
         rows = words.split("\n")
-        size = (max(map(_text_width, rows)) / width + 0.012, SMALL * 1.25 / 72 * len(rows) / height)
+        size = (max(map(_text_width, rows)) / width + 0.012, SMALL * (1.4 * len(rows) + 0.1) / 72 / height)
         box = min(_places(line, *size), key=lambda b: _cost(b, placed, curves, walls))
         placed.append(box)
         paper = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.2}

@@ -74,9 +74,9 @@ def _comparison_table(rationale: Any) -> Table:
         Column("interval", "5–95\u00a0%", unit="µg/kg", align_right=True),
         Column("applies_to", "Applies to"),
     ]
-    caption = "Starting-dose estimates by every method, lowest first"
+    caption = "Starting-dose estimates, lowest first"
     if len(rationale.folds) and rationale.proposal is not None:
-        caption += ", and how many times the proposed first injection and target dose exceed each"
+        caption += ", and the ratios of the proposed first injection and target dose to each"
         columns += [
             Column("fold_first_injection", "First injection", fold, "÷ dose"),
             Column("fold_target", "Target", fold, "÷ dose"),
@@ -97,11 +97,10 @@ def _comparison_table(rationale: Any) -> Table:
 def _forest(rationale: Any) -> Figure:
     ax = figures.forest(rationale.estimates, marks=marks(rationale))
     alt = f"Forest plot of {len(rationale.estimates)} starting-dose estimates on a logarithmic dose axis."
-    marked = " Vertical lines: the proposed first injection and target dose." if marks(rationale) else ""
+    marked = " Vertical lines: proposed doses." if marks(rationale) else ""
     return Figure(
         "forest",
-        "All dose estimates on one logarithmic axis, with 5–95 % intervals where a method gives one. Filled: "
-        f"decision-relevant; hollow: context only.{marked}",
+        f"All dose estimates; bars: 5–95 % intervals. Filled: decision-relevant; hollow: context only.{marked}",
         axes_svg(ax, "forest", label=alt),
         alt,
     )

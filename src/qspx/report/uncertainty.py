@@ -67,7 +67,7 @@ def _short_remarks(callout: Callout) -> Callout:
     """Remarks "recalled: check the source" cut to "recalled", with the whole of each said once in the body."""
     whole = dict.fromkeys(remark for *_, remark in callout.rows if ":" in remark)
     rows = tuple((term, statement, remark.split(":")[0]) for term, statement, remark in callout.rows)
-    said = tuple(f"[{remark.split(':')[0]}] stands for: {remark}." for remark in whole)
+    said = tuple("[{}]:{}.".format(*remark.split(":", 1)) for remark in whole)
     return dataclasses.replace(callout, rows=rows, body=(*said, *callout.body))
 
 
