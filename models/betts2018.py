@@ -8,7 +8,6 @@ subjects.
 import math
 
 import qspx
-from qspx.integrate import DiffraxIntegrator
 
 SOURCE = "Betts 2018, Tables 2 and 4 (doi 10.1080/19420862.2018.1462429)"
 HOURS = 24.0  # per day; the paper prints mL/h/kg
@@ -47,7 +46,7 @@ def terminal_half_life(model):
         qspx.Regimen.single(1.0, "mg/kg", "C"),
         [120.0, 180.0],
         observables=["C"],
-        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+        integrator=qspx.DiffraxIntegrator(rtol=1e-9, atol=1e-15),
     )
     early, late = solution["C"]
     return 60.0 * math.log(2) / math.log(early / late)

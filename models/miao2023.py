@@ -9,7 +9,6 @@ The residual error of the paper (41.7 %) belongs to measurements and is not part
 import jax.numpy as jnp
 
 import qspx
-from qspx.integrate import DiffraxIntegrator
 
 SOURCE = "Miao 2023, Table 2 (Target Oncol 18:667)"
 RESIDUAL_CV = 0.417
@@ -39,7 +38,7 @@ def initial_concentration(model):
         qspx.Regimen.single(0.3, "ug/kg", "central"),
         [0.0, 1.0],
         observables=["C"],
-        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+        integrator=qspx.DiffraxIntegrator(rtol=1e-9, atol=1e-15),
     )
     return float(solution["C"][0])
 

@@ -13,7 +13,6 @@ import math
 import jax.numpy as jnp
 
 import qspx
-from qspx.integrate import DiffraxIntegrator
 
 SOURCE = "Penney 2025 (Clin Transl Sci 18:e70384)"
 ASSUMED = "no typical value published; replace it by the antigen's own"
@@ -37,7 +36,7 @@ def half_life(model, KD, **parameters):
         [10.0, 30.0],
         observables=["C"],
         parameters={"KD": KD} | parameters,
-        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-15),
+        integrator=qspx.DiffraxIntegrator(rtol=1e-9, atol=1e-15),
     )
     early, late = solution["C"]
     return 20.0 * math.log(2) / math.log(early / late)

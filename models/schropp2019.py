@@ -10,7 +10,6 @@ the trimer instead of 1.36. Free drug falls within minutes after 50 mg, so the n
 """
 
 import qspx
-from qspx.integrate import DiffraxIntegrator
 
 SOURCE = "Schropp 2019, Table 2 (doi 10.1002/psp4.12369)"
 CHECK = "independent calculation, IV bolus, no peripheral compartment, 0-80 d, AUC as an extra state"
@@ -31,7 +30,7 @@ def bolus(model, mg, summary):
         parameters={"k12": 0.0},
         observables=["C"],
         summaries=endpoints,
-        integrator=DiffraxIntegrator(rtol=1e-9, atol=1e-12),
+        integrator=qspx.DiffraxIntegrator(rtol=1e-9, atol=1e-12),
     )
     return solution.summaries[summary]
 

@@ -105,10 +105,18 @@ class Binding:
 
     def label(self, complex_: frozenset[str]) -> str:
         """Sites in arm order: `4BP`."""
-        return "".join(s for arm in self.arms for s in arm.sites if s in complex_)
+        return "".join(self._ordered(complex_))
+
+    def _ordered(self, complex_: frozenset[str]) -> list[str]:
+        return [s for arm in self.arms for s in arm.sites if s in complex_]
 
     def species_name(self, complex_: frozenset[str]) -> str:
         return f"{self.compartment}_{self.label(complex_)}" if complex_ else self.ligand
+
+    def meaning(self, complex_: frozenset[str]) -> str:
+        """What the complex holds: "C bound to CD3 on CD4 T cells and soluble BCMA"."""
+        words = {s.name: s.meaning or f"site {s.name}" for s in self.sites}
+        return f"{self.ligand} bound to {' and '.join(words[s] for s in self._ordered(complex_))}"
 
     def site_name(self, site: str) -> str:
         return f"{self.compartment}_free_{site}"

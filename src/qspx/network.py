@@ -81,9 +81,7 @@ class Network(AbstractModel):
                         f"binding in `{b.compartment}` makes species `{b.species_name(c)}`, but there is one "
                         f"of that name; rename the species, the compartment or a site."
                     )
-                found[b.species_name(c)] = Species(
-                    free.unit, f"{b.ligand} with {'+'.join(sorted(c))}", free.volume, parts=parts
-                )
+                found[b.species_name(c)] = Species(free.unit, b.meaning(c), free.volume, parts=parts)
         return found
 
     @functools.cached_property

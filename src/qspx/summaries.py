@@ -20,6 +20,7 @@ class AbstractSummary(abc.ABC):
     start: float | None = None
     end: float | None = None
     kind: ClassVar[str] = ""
+    words: ClassVar[str] = "{}"
 
     def __post_init__(self):
         for role in ("start", "end"):
@@ -43,38 +44,49 @@ class AbstractSummary(abc.ABC):
         edge = ["" if x is None else f"{x:g}" for x in (self.start, self.end)]
         return f"{self.kind}({self.observable}, {edge[0]}..{edge[1]})"
 
+    def title(self, time_unit: str) -> str:
+        """In words: "peak nACT, days 0 to 28"."""
+        edges = "to the end" if self.end is None else f"{self.start or 0:g} to {self.end:g}"
+        return f"{self.words.format(self.observable)}, {time_unit}s {edges}"
+
 
 class Max(AbstractSummary):
     """Largest value, from the continuous output of the method."""
 
     kind = "max"
+    words = "peak {}"
 
 
 class Tmax(AbstractSummary):
     """Time of the largest value."""
 
     kind = "tmax"
+    words = "time of the peak of {}"
 
 
 class Min(AbstractSummary):
     """Smallest value."""
 
     kind = "min"
+    words = "lowest {}"
 
 
 class AUC(AbstractSummary):
     """Time integral (unit of the observable times the model's time unit)."""
 
     kind = "auc"
+    words = "AUC of {}"
 
 
 class Average(AbstractSummary):
     """AUC divided by the length of the window."""
 
     kind = "average"
+    words = "average {}"
 
 
 class Last(AbstractSummary):
     """Value at the end of the window, before any dose given there: the trough."""
 
     kind = "last"
+    words = "{} at the end"

@@ -22,6 +22,8 @@ POTENCY = fih.Potency.from_ec20_ec50(assay="killing", ec20=0.257, ec50=0.585, un
 MONKEY = AnimalDose("monkey", 1.0, "mg/kg", source="made up")
 THRESHOLD = dict(metric=PEAK, threshold=1.0, regimen=SINGLE, threshold_source="made up")
 
+PURE_NUMBERS = ("factor", "slope", "quantile", "bioavailability", "occupancy", "ratio", "cooperativity")
+
 EXAMPLES = {
     "Mabel": fih.Mabel(potency=POTENCY, match=BOLUS, analyte="free", level=0.2),
     "ModifiedMabel": fih.ModifiedMabel(potency=POTENCY, match=BOLUS, analyte="free"),
@@ -75,8 +77,7 @@ def test_contract(name, context):
     assert estimate.inputs, "a dose without inputs cannot be traced"
     for item in estimate.inputs:
         if isinstance(item.value, float) and item.unit == "":
-            assert any(word in item.name for word in ("factor", "slope", "quantile", "bioavailability", "occupancy", "ratio",
-                                                      "cooperativity")), item  # fmt: skip
+            assert any(word in item.name for word in PURE_NUMBERS), f"{item} has no unit"
     assert estimate.method and estimate.target_level and estimate.pk_model and estimate.limiting_criterion
     assert DoseEstimate.from_dict(json.loads(json.dumps(estimate.to_dict()))) == estimate
     assert method.estimate(context) == estimate, "the same question must get the same answer"

@@ -71,12 +71,12 @@ ANCHORS = {
     "dose for EC20 (0.257 pM free)": "0.0425",
     "dose for EC30 (0.350 pM free)": "0.0578",
     "dose for EC50 (0.585 pM free)": "0.0966",
-    "peak nACT at 8.0 ug/kg (EC13)": "0.523",
-    "peak nACT at 10.5 ug/kg (EC17, MPAD)": "0.692",
-    "peak nACT at 32 ug/kg (EC40)": "2.247",
-    "nACT on day 7 at 70 ug/kg (EC50)": "3.964",
-    "trough nACT, 45 ug/kg weekly (EC50)": "4.425",
-    "trough nACT, 180 ug/kg weekly (EC90)": "38.57",
+    "peak nACT at 8.0 µg/kg (EC13)": "0.523",
+    "peak nACT at 10.5 µg/kg (EC17, MPAD)": "0.692",
+    "peak nACT at 32 µg/kg (EC40)": "2.247",
+    "nACT on day 7 at 70 µg/kg (EC50)": "3.964",
+    "trough nACT, 45 µg/kg weekly (EC50)": "4.425",
+    "trough nACT, 180 µg/kg weekly (EC90)": "38.57",
 }
 
 

@@ -56,17 +56,8 @@ def folds(estimates: Sequence[DoseEstimate], proposal: Proposal | None):
 
 def _title(method: AbstractThresholdMethod, ctx: DoseContext) -> str:
     """The endpoint in words: "peak nACT, days 0 to 28, single dose"."""
-    words = {
-        "max": "peak {}",
-        "min": "lowest {}",
-        "auc": "AUC of {}",
-        "average": "average {}",
-        "last": "{} at the end",
-        "tmax": "time of the peak of {}",
-    }
-    m = method.metric
     schedule = "single dose" if len(_regimen(method, ctx).doses) == 1 else "schedule"
-    return f"{words[m.kind].format(m.observable)}, {ctx.model.time_unit}s {m.start or 0:g} to {m.end:g}, {schedule}"
+    return f"{method.metric.title(ctx.model.time_unit)}, {schedule}"
 
 
 def _regimen(method: AbstractThresholdMethod, ctx: DoseContext) -> Regimen:
@@ -183,11 +174,8 @@ def sensitivity(thresholds, ctx: DoseContext, estimates, methods):
 def population_table(model, population: Cohort, distribution: Joint | None, sources: Mapping[str, str]):
     import pandas as pd
 
-    described = (
-        {}
-        if distribution is None
-        else {r["parameter"]: r["distribution"] for r in distribution.describe().to_dict("records")}
-    )
+    found = [] if distribution is None else distribution.describe().to_dict("records")
+    described = {r["parameter"]: f"{r['distribution']}, median {r['median']:.4g}, CV {r['cv']:.0%}" for r in found}
     rows = []
     for i, (name, p) in enumerate(model.parameters.items()):
         x = population.theta[:, i]

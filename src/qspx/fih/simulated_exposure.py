@@ -155,7 +155,8 @@ class SimulatedMatch(AbstractExposureMatch):
 
     def describe(self) -> str:
         name = self.model.name if self.model else "the model of the comparison"
-        return f"{self.metric.name} of the typical subject, simulated with {name}"
+        unit = self.model.time_unit if self.model else self.regimen_given.time_unit
+        return f"{self.metric.title(unit)}, of the typical subject, simulated with {name}"
 
     def inputs(self) -> tuple[Input, ...]:
         return (Input("exposure metric", self.metric.name, "nM", self.source),)

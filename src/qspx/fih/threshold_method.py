@@ -70,10 +70,10 @@ class AbstractThresholdMethod(AbstractDoseMethod):
         found = threshold_dose(context.responses, regimen, self.metric, self.quantile, self.threshold)
         interval, basis = self._interval(context, found, regimen)
         single = len(regimen.doses) == 1
-        unit = found.response.unit
+        unit, title = found.response.unit, self.metric.title(context.model.time_unit)
+        of_patients = "median" if self.quantile == 0.5 else f"{100 * self.quantile:g} % quantile"
         return DoseEstimate(
-            method=self.label
-            or f"{self.family}: {self.quantile:g}-quantile of {self.metric.name} at {self.threshold:g}",
+            method=self.label or f"{self.family}: {of_patients} of {title} at {self.threshold:g}",
             family=self.family,
             dose_ug_per_kg=found.dose / self.safety_factor,
             body_weight_kg=context.body_weight_kg,
@@ -83,9 +83,9 @@ class AbstractThresholdMethod(AbstractDoseMethod):
             else f"{len(regimen.doses)} doses, target reached on day {_target_day(regimen):g}",
             applies_to="single dose" if single else "target dose",
             analyte="not applicable",
-            target_level=f"{self.quantile:g}-quantile of {self.metric.name} = {self.threshold:g} {unit}".rstrip(),
+            target_level=f"{of_patients} of {title} = {self.threshold:g} {unit}".rstrip(),
             pk_model=f"{context.model.name}, {len(context.population)} virtual patients",
-            limiting_criterion=f"{self.metric.name} of the {self.quantile:.0%} virtual patient",
+            limiting_criterion=f"{title}, {of_patients} of the virtual patients",
             safety_factor=self.safety_factor,
             molar_mass_g_per_mol=context.molar_mass_g_per_mol,
             interval=interval,
