@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from systems import TMDD, OneCompartment
 
+import qspx
 from qspx import AbstractModel, Observable, Parameter, Published, Species
 from qspx._errors import ModelError, UnitError
 from qspx.values import Values
@@ -174,7 +175,7 @@ def test_a_table_inside_an_inner_function_counts():
 
 def test_declarations_count():
     k = Parameter(1.0, "1/day")
-    assert decay(0.1, C=Species("nM", "drug")) != decay(0.1)
+    assert decay(0.1, C=Species("nM", signed=True)) != decay(0.1)
     assert decay(0.1, V=Parameter(1.0, "L")) != decay(0.1, V=Parameter(2.0, "L"))
     assert decay(0.1, a=k, b=k) != decay(0.1, b=k, a=k)
 
@@ -236,3 +237,18 @@ def test_published_numbers_are_set_beside_their_recomputation():
     table = Reported().published_table().set_index("name")
     assert table["passed"].tolist() == [True, False]
     assert table.loc["volume", "relative_difference"] == -0.25
+
+
+def test_the_hash_ignores_words_and_sees_numbers():
+    def define(meaning: str, value: float):
+        class One(qspx.AbstractModel):
+            C = qspx.Species("nM", meaning)
+            k = qspx.Parameter(value, "1/day", meaning, source=meaning)
+
+            def rates(self, t, y, p):
+                return {"C": -p.k * y.C}
+
+        return One()
+
+    assert define("a", 1.0) == define("b", 1.0)
+    assert define("a", 1.0) != define("a", 2.0)

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from qspx.model import AbstractModel
 
+# what a number can depend on; meanings, sources and tags may be edited without making it another model
+NUMERIC = ("value", "unit", "bounds", "volume", "bioavailability", "lag", "signed")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -35,8 +37,7 @@ def model_hash(m: AbstractModel) -> str:
     """sha256 of the declarations and of the traced program (with its constants): equal hash, equal numbers."""
     digest = hashlib.sha256(repr((type(m).__name__, m.time_unit, m.molar_mass, m.body_weight)).encode())
     for declared in (m.species, m.parameters, m.outputs):
-        digest.update(repr(sorted((k, repr(v)) for k, v in declared.items())).encode())
-        digest.update(repr(list(declared)).encode())
+        digest.update(repr([(k, [getattr(d, f, None) for f in NUMERIC]) for k, d in declared.items()]).encode())
     with jax.enable_x64(True):  # the same hash whether or not float64 has been switched on yet
         y, theta = jnp.ones(len(m.species)), jnp.asarray(m.theta)
         for f, args in (
