@@ -16,10 +16,13 @@ IDENTITY = {"model": "M", "times": np.array([0.0, 1.0]), "shard": 2}
 PATIENTS = pd.DataFrame({"subject": [0, 1, 2], "CL": [0.1, 0.2, 0.3]})
 
 
-def opened(path, identity=IDENTITY) -> RunStore:
+def opened(path, identity=IDENTITY, keep=False) -> RunStore:
+    """An open store; `keep` leaves it locked against others."""
     store = RunStore(path, identity)
     store.open({"started": "now"}, PATIENTS)
     store.create_trajectories(("C",), (1, 3, 2), 2, {"C": "nM"})
+    if not keep:
+        store.close()
     return store
 
 
@@ -34,7 +37,7 @@ def test_a_run_directory(tmp_path):
     write(store, 0, 0, [[[1, 2], [3, 4]]])
     write(store, 1, 2, [[[5, 6]]])
     manifest = store.finish({"ended": "later"})
-    assert sorted(f.name for f in (tmp_path / "run").iterdir()) == [
+    assert sorted(f.name for f in (tmp_path / "run").iterdir() if f.name != ".lock") == [
         "manifest.json", "metrics", "patients.parquet", "shards", "traj.zarr"]  # fmt: skip
     assert manifest["finished"] and manifest["started"] == "now" and manifest["ended"] == "later"
     assert json.loads((tmp_path / "run" / "manifest.json").read_text()) == manifest
@@ -85,6 +88,14 @@ def test_other_content_and_another_run_are_refused(tmp_path):
     (tmp_path / "else" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="`out` must be a new or an empty directory"):
         opened(tmp_path / "else")
+
+
+def test_one_process_at_a_time(tmp_path):
+    first = opened(tmp_path / "run", keep=True)
+    with pytest.raises(ConfigError, match="in use"):
+        opened(tmp_path / "run")
+    first.close()
+    opened(tmp_path / "run")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -65,14 +65,21 @@ def simulate_cohort(
         raise SolveError(f"Argument `shard` must be >= 1, but {shard} was given.")
     plan = _Plan.of(model, cohort, protocol, summaries, integrator, shard)
     store = _open_store(plan, out) if out is not None else None
-    finished = store.done() if store else {}
-    blocks: dict[int, _Block] = {i: plan.read(store, i) for i in finished} if store else {}
+    try:
+        return _run(plan, store, progress)
+    finally:
+        if store:
+            store.close()
+
+
+def _run(plan: _Plan, store: RunStore | None, progress: bool | None) -> CohortResult:
+    """Solve the shards that the store does not hold yet."""
+    blocks: dict[int, _Block] = {i: plan.read(store, i) for i in store.done()} if store else {}
     todo = [i for i in range(plan.shards) if i not in blocks]
     started = time.monotonic()
+    done = sum(b.status.size for b in blocks.values())
     try:
-        with report(
-            f"simulating {model.name}", plan.rows, sum(b.status.size for b in blocks.values()), progress
-        ) as bar:
+        with report(f"simulating {plan.request.model.name}", plan.rows, done, progress) as bar:
             for i in todo:
                 blocks[i] = plan.solve(i)
                 if store:

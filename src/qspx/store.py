@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+STARTED = {"shards", "metrics", "patients.parquet"}  # what a run leaves that is killed before its manifest exists
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -50,30 +51,31 @@ class RunStore:
         self.path = Path(path)
         self.identity = json.loads(to_json(identity))
         self.manifest_path = self.path / "manifest.json"
+        self._lock: Any = None
 
     def open(self, details: Mapping[str, Any], patients: pd.DataFrame) -> None:
-        """Create the directory, or check that the one found belongs to the same run."""
+        """Create the directory, or check that the one found belongs to the same run and that no other process runs it."""
         if self.manifest_path.exists():
             self._check_same(json.loads(self.manifest_path.read_text()))
+            self._lock = _exclusive(self.path / ".lock")
             return
-        started = {
-            "shards",
-            "metrics",
-            "patients.parquet",
-        }  # what a run leaves that is killed before its manifest exists
-        if self.path.exists() and any(
-            f.name not in started and not f.name.startswith(".") for f in self.path.iterdir()
-        ):
+        if self.path.exists() and any(f.name not in STARTED and f.name[0] != "." for f in self.path.iterdir()):
             raise ConfigError(
                 f"Argument `out` must be a new or an empty directory, or one of an earlier run, but "
                 f"{str(self.path)!r} holds other files. Choose another one."
             )
         for folder in ("shards", "metrics"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
+        self._lock = _exclusive(self.path / ".lock")
         self._parquet(self.path / "patients.parquet", patients)
         write_atomic(
             self.manifest_path, to_json({"schema": SCHEMA, "identity": self.identity, "finished": False, **details})
         )
+
+    def close(self) -> None:
+        """Let other processes use the directory."""
+        if self._lock is not None:
+            self._lock.close()
 
     def _check_same(self, found: Mapping[str, Any]) -> None:
         before = found.get("identity", {})
@@ -151,6 +153,23 @@ class RunStore:
         manifest = json.loads(self.manifest_path.read_text()) | dict(details) | {"finished": True}
         write_atomic(self.manifest_path, to_json(manifest))
         return manifest
+
+
+def _exclusive(path: Path) -> Any:
+    """An open file that only one process can hold; the system lets go of it when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two writers repeat each other's work, which atomic renames make harmless
+        return None
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise ConfigError(
+            f"{str(path.parent)!r} is in use: another process is running there. Wait for it, or choose another `out`."
+        ) from None
+    return handle
 
 
 def _short(x: Any) -> str:
