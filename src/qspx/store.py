@@ -54,7 +54,7 @@ class RunStore:
         self._lock: Any = None
 
     def open(self, details: Mapping[str, Any], patients: pd.DataFrame) -> None:
-        """Create the directory, or check that the one found belongs to the same run and that no other process runs it."""
+        """Create the directory, or check that the one found belongs to the same run; no other process may run there."""
         if self.manifest_path.exists():
             self._check_same(json.loads(self.manifest_path.read_text()))
             self._lock = _exclusive(self.path / ".lock")

@@ -1,5 +1,6 @@
 """The experiment files on ISB 2001 that the repository brings along."""
 
+import functools
 import tomllib
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from qspx.experiment import build, load_experiment
 from qspx.fih import DoseContext, Mabel, ReceptorOccupancy
+from qspx.loading import load_model
 
 FILES = ("isb2001", "isb2001_wide", "demo")
 
@@ -14,7 +16,10 @@ FILES = ("isb2001", "isb2001_wide", "demo")
 @pytest.fixture(scope="module")
 def plans(repo_root):
     folder = repo_root / "experiments" / "isb2001_fih"
-    return {name: build(load_experiment(folder / f"{name}.toml")) for name in FILES}
+    with pytest.MonkeyPatch.context() as patch:
+        # All three files name the same model, which takes seconds to make.
+        patch.setattr("qspx.experiment.build.load_model", functools.cache(load_model))
+        return {name: build(load_experiment(folder / f"{name}.toml")) for name in FILES}
 
 
 @pytest.mark.parametrize("name", FILES)
