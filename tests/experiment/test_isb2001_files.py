@@ -18,7 +18,7 @@ def plans(repo_root):
     folder = repo_root / "experiments" / "isb2001_fih"
     with pytest.MonkeyPatch.context() as patch:
         # All three files name the same model, which takes seconds to make.
-        patch.setattr("qspx.experiment.build.load_model", functools.cache(load_model))
+        patch.setattr("qspx.experiment.plan.load_model", functools.cache(load_model))
         return {name: build(load_experiment(folder / f"{name}.toml")) for name in FILES}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .build import Plan as Plan
-from .build import build as build
 from .load import ExperimentFile as ExperimentFile
 from .load import load_experiment as load_experiment
+from .plan import Plan as Plan
+from .plan import build as build
 from .run import RESULT as RESULT
 from .run import run_cohort as run_cohort
 from .run import run_fih as run_fih

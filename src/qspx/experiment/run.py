@@ -14,8 +14,8 @@ from qspx.fih import AbstractThresholdMethod, DoseRationale, compare_doses
 from qspx.protocol import Protocol
 from qspx.store import write_atomic
 
-from .build import Plan, build
 from .load import ExperimentFile
+from .plan import Plan, build
 from .stored import save_rationale
 
 EXPERIMENT, RESULT, SIMULATIONS = "experiment.toml", "rationale.json", "simulations"
