@@ -62,7 +62,7 @@ class Betts2018(qspx.AbstractModel):
     molar_mass = "MW"
     body_weight = "WT"
 
-    C = qspx.Species("ug/mL", "drug, central", volume="V1")
+    C = qspx.Species("ug/mL", "drug, central", volume="V1", route="IV")
     C2 = qspx.Species("ug/mL", "drug, peripheral", volume="V2")
 
     WT = par(70.0, "kg", "body weight", "covariate")

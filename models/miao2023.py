@@ -48,7 +48,7 @@ class Miao2023(qspx.AbstractModel):
     body_weight = "WT"
     molar_mass = "MW"
 
-    depot = qspx.Species("mg", "drug at the subcutaneous site", bioavailability="F")
+    depot = qspx.Species("mg", "drug at the subcutaneous site", bioavailability="F", route="SC")
     central = qspx.Species("mg", "drug, central")
     peripheral = qspx.Species("mg", "drug, peripheral")
 

@@ -48,7 +48,7 @@ class CD3Clearance(qspx.AbstractModel):
     citation = "Penney et al., Clin Transl Sci 2025;18:e70384"
     molar_mass = "MW"
 
-    C = qspx.Species("nM", "free drug, central", volume="Vc")
+    C = qspx.Species("nM", "free drug, central", volume="Vc", route="IV")
     P = qspx.Species("nM", "free drug, peripheral", volume="Vp")
     R3 = qspx.Species("nM", "free CD3")
     X = qspx.Species("nM", "drug on CD3")

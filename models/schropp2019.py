@@ -44,8 +44,8 @@ class Schropp2019(qspx.AbstractModel):
     doi = "10.1002/psp4.12369"
     molar_mass = "MW"
 
-    AD = qspx.Species("nmol", "drug at the subcutaneous site", bioavailability="F")
-    C = qspx.Species("nM", "free drug", volume="V")
+    AD = qspx.Species("nmol", "drug at the subcutaneous site", bioavailability="F", route="SC")
+    C = qspx.Species("nM", "free drug", volume="V", route="IV")
     AP = qspx.Species("nmol", "drug, peripheral")
     RA = qspx.Species("nM", "free receptor A (effector cell)", volume="V")
     RB = qspx.Species("nM", "free receptor B (target cell)", volume="V")

@@ -43,6 +43,11 @@ def test_help_is_light_and_has_examples():
     assert "130 interrupted" in text
 
 
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "qspx", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"qspx {__version__}\n"), done.stderr
+
+
 def test_version():
     assert qspx("--version").stdout == f"qspx {__version__}\n"
 
@@ -56,6 +61,19 @@ def test_check_passes(folder):
     short = qspx("check", folder / "tiny.py", "--no-tables", "--no-published", "--switch", "slow=true")
     assert short.exit_code == 0
     assert "half-life" not in short.stdout
+
+
+def test_a_note_does_not_fail_the_check(folder):
+    (folder / "bare.py").write_text(
+        "import qspx\n"
+        'S = {"A": qspx.Species("nmol"), "B": qspx.Species("nmol")}\n'
+        'R = (qspx.Reaction("turn", {"A": 1}, {"B": 1}, qspx.MassAction("k")),)\n'
+        'model = qspx.Network("Bare", S, {"k": qspx.Parameter(1.0, "1/day")}, R)\n'
+    )
+    done = qspx("check", folder / "bare.py", "--no-tables")
+    assert done.exit_code == 0, done.output
+    assert "note: mass balance not checked: turn: species without `parts`: A, B" in done.stdout
+    assert "structure:" not in done.stdout
 
 
 def test_check_fails_for_a_published_number_that_is_not_met(folder):
@@ -77,7 +95,7 @@ def test_check_of_a_model_whose_units_do_not_fit(folder):
     (folder / "tiny.py").write_text(MODEL.replace("absorbed / p.V - ", "absorbed - "))
     done = qspx("check", folder / "tiny.py")
     assert done.exit_code == 2
-    assert done.stderr.startswith("Error: rate of Tiny: `nmol/day` and `nM/day` are subtracted")
+    assert done.stderr.startswith("Error: rate of Tiny: in `C`: `nmol/day` and `nM/day` are subtracted")
     assert "Traceback" not in done.stderr
 
 

@@ -248,7 +248,7 @@ def test_quantiles_are_over_the_solved_subjects(result):
 
 
 def test_results_print_and_plot(result):
-    assert str(result).startswith("2 arms x 30 subjects of Trouble: 60 subjects: 40 ok")
+    assert str(result).startswith("2 arms x 30 subjects of Trouble: 60 runs: 40 ok")
     axes = result.plot("x")
     assert axes.get_ylabel() == "x (nM)"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1 nmol", "3 nmol"]
@@ -359,3 +359,11 @@ def test_other_files_are_not_overwritten(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="`out` must be a new or an empty directory"):
         run(some(mixed(), [1, 2]), out=tmp_path)
+
+
+def test_a_cohort_of_impossible_subjects_is_refused_before_compute():
+    model = Trouble()
+    cohort = Cohort(model, np.tile(model.theta_with({"k": -1.0}), (3, 1)), np.zeros(3))
+    protocol = Protocol((Arm("a", Regimen.single(1.0, "nmol", next(iter(model.species))), (1.0,)),))
+    with pytest.raises(SolveError, match="no subject of the cohort can be simulated.*k outside 0 to 10: 3"):
+        simulate_cohort(model, cohort, protocol)

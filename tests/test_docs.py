@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -42,6 +43,32 @@ def test_a_dose_method_in_one_file_outside_the_package(page, tmp_path):
     rationale = compare_doses(model, cohort, escalation, [method], key=0)
     assert rationale.estimates[0].dose_ug_per_kg == pytest.approx(0.1 * 3.0 * 150 / 70 / 10)
     assert np.isfinite(rationale.estimates_table()["dose_ug_per_kg"]).all()
+
+
+def pages(repo_root):
+    found = [*(repo_root / "docs").glob("*.md"), *(repo_root / "experiments").rglob("README.md")]
+    return [repo_root / "README.md", *found]
+
+
+def test_relative_links_and_images_lead_to_files_of_the_repository(repo_root):
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=repo_root, capture_output=True, text=True
+    )
+    known = {repo_root / line for line in listed.stdout.splitlines()} if listed.returncode == 0 else None
+    checked = 0
+    for path in pages(repo_root):
+        words = re.sub(r"```.*?```", "", path.read_text(), flags=re.S)
+        links = re.findall(r"\]\(([^)\s]+)", words) + re.findall(r'(?:src|href)="([^"]+)"', words)
+        for link in links:
+            file = link.split("#")[0]
+            if not file or re.match(r"[a-z]+:", file):
+                continue
+            target, checked = (path.parent / file).resolve(), checked + 1
+            assert target.exists(), f"{path.relative_to(repo_root)}: {link} leads nowhere"
+            if known is not None:
+                inside = any(target == k or target in k.parents for k in known)
+                assert inside, f"{path.relative_to(repo_root)}: git ignores {link}, so that it is not published"
+    assert checked
 
 
 def test_the_readme_names_what_exists(repo_root):

@@ -22,7 +22,7 @@ LAYERS = [
     "calibrate cohort cohort_result cohort_run interchange measurements nca sensitivity simulation store vpop",
     "exposure_response fih trial",
     "experiment report",
-    "cli",
+    "__main__ cli",
 ]
 LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.split()}
 

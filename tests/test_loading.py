@@ -97,6 +97,19 @@ def test_mistakes_in_a_file(tmp_path, text, switches, words):
         assert word in str(error.value)
 
 
+def test_a_wrong_switch_shows_the_switches_and_their_defaults(tmp_path):
+    text = MODEL + "\n\ndef build(n: int, q1: 'bool' = False, mode: str = 'a', **more_is_not_shown):\n    return n\n"
+    with pytest.raises(ModelError) as error:
+        load_model(write(tmp_path, text), q1=True)
+    assert str(error.value) == (
+        "decay.py: switches {'q1': True} do not fit `build`: missing a required argument: 'n'; "
+        "it has n (no default), q1 = False, mode = 'a'."
+    )
+    none = write(tmp_path, MODEL.replace("    double: bool = False\n", "").replace("self.double", "False"))
+    with pytest.raises(ModelError, match="do not fit `Decay`: .*'double'; it has no switches.$"):
+        load_model(none, double=True)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(ModelError, match="`path` must name a model file.*gone.py.*does not exist"):
         load_model(tmp_path / "gone.py")

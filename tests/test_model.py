@@ -128,6 +128,19 @@ def test_a_wrong_unit_in_a_rate_is_found_at_definition():
         define(C=Species("nMM"))
 
 
+def test_a_branch_on_a_state_is_found_at_definition():
+    def rates(self, t, y, p):
+        if y.C > 1:
+            return {"C": -p.k * y.C}
+        return {"C": 0.0}
+
+    with pytest.raises(ModelError) as error:
+        define(rates, C=Species("nM"), k=Parameter(1.0, "1/day"))
+    line = f"test_model.py:{rates.__code__.co_firstlineno + 1}: `if y.C > 1:`"
+    for word in ("Python `if` and `while` cannot depend on states", "jnp.where", line):
+        assert word in str(error.value)
+
+
 def test_unused_parameters_are_reported():
     spare = define(lambda self, t, y, p: {"C": -p.k * y.C}, C=Species("nM"), k=Parameter(1.0, "1/day"),
                    spare=Parameter(1.0, "L"))  # fmt: skip

@@ -179,6 +179,18 @@ def test_one_arm_cannot_hold_two_sites():
         with_reaction(twice)
 
 
+def test_species_without_parts_are_noted_and_no_error():
+    bare = {k: dataclasses.replace(s, parts={}) for k, s in SPECIES.items()}
+    m = Network("Bare", bare, PARAMETERS, REACTIONS)
+    (note,) = [x for x in m.lints() if x.note]
+    assert note.rule == "mass balance not checked" and not note.deviation
+    assert note.where == "clearance, into marrow, out of marrow"
+    assert note.message == "species without `parts`: C, C2, gone"
+    leak = Reaction("leak", {"C": 1}, {}, MassAction("CL"), elimination=True)
+    assert not any(x.note for x in dataclasses.replace(m, reactions=(leak,)).lints())
+    assert not any(x.note for x in NETWORK.lints())
+
+
 def test_unused_parameters_are_reported():
     assert [(x.rule, x.where) for x in NETWORK.lints()] == [("unused parameter", "dimer")]
     assert with_reaction(_cubed()).lints() == []
@@ -245,6 +257,26 @@ def test_a_wrong_unit_in_a_rate_law_names_reaction_units_and_line():
     line = law.__code__.co_firstlineno + 1
     for word in ("reaction `slip` of Engager", "nM/day", "nM*L/day", f"test_network.py:{line}", "p.kint * y.C"):
         assert word.replace("*", "") in str(error.value).replace("*", "").replace("·", ""), str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reactants", "products", "hint"),
+    [
+        ({"C": 1}, {}, "; set per='concentration', or multiply by the volume"),
+        ({"C": 1}, {"C2": 1}, "; multiply by the volume"),  # another volume: only amounts are conserved
+    ],
+)
+def test_a_rate_that_misses_the_volume_is_told_so(reactants, products, hint):
+    with pytest.raises(UnitError) as error:
+        with_reaction(Reaction("decay", reactants, products, MassAction("kint"), elimination=True))
+    assert str(error.value).endswith(hint)
+    assert ("per=" in str(error.value)) == ("per=" in hint)
+
+
+def test_a_rate_that_misses_something_else_gets_no_hint_on_the_volume():
+    with pytest.raises(UnitError) as error:
+        with_reaction(Reaction("decay", {"C": 1}, {}, MassAction("kon"), elimination=True))
+    assert "multiply by the volume" not in str(error.value)
 
 
 def test_species_of_one_reaction_need_one_unit():

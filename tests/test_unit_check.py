@@ -1,6 +1,7 @@
 """Units propagated through model functions: what fits passes, what does not is named with its source line."""
 
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from qspx._errors import NotTraceable, UnitError
+from qspx._errors import ModelError, NotTraceable, UnitError
 from qspx._unit_check import check_units, infer_units
 from qspx.units import unit
 
@@ -85,6 +86,112 @@ def test_one_rate_in_hours_is_cited_with_its_line():
     assert "multiply by a Parameter of 24 `h/day`" in message
     assert line_of(tmdd, '"R": ') in message
     assert '"R": p["ksyn"] - p["kdeg"]' in message  # the text of the line
+
+
+def test_a_fault_names_the_outputs_that_it_spoils():
+    def rates(t, y, p):
+        bind = p["kon"] * y["C"] + p["koff"]  # used by C and R
+        return {"C": p["ksyn"] - p["CL"] / p["V"] * y["C"] - bind, "R": -bind, "A": p["ksyn"], "B": p["ksyn"]}
+
+    units = {"kon": "1/day", "koff": "1/day", "ksyn": "nmol/day/L", "CL": "L/h", "V": "L"}
+    with pytest.raises(UnitError) as error:
+        check_units(rates, ("day", {"C": "nM"}, units), {}, "rate of M")
+    shared, own = str(error.value).splitlines()[1:]
+    assert shared.startswith("  - in `C`, `R`: `nM/day` and `1/day` are added to each other")
+    assert own.startswith("  - in `C`: `nmol/day/L` and `nM/h` are subtracted from each other")
+    assert "multiply by a Parameter of 24 `h/day`" in own
+
+
+def test_a_fault_in_many_outputs_names_two():
+    def rates(t, y, p):
+        wrong = y["C"] + t
+        return {name: wrong * i for i, name in enumerate("abcd", start=1)}
+
+    with pytest.raises(UnitError, match="rate of M: in `a`, `b`, 2 more: `nM` and `day` are added"):
+        check_units(rates, ("day", {"C": "nM"}, {}), {}, "rate of M")
+
+
+@pytest.mark.parametrize(
+    ("got", "needed", "shown"),
+    [
+        ("nM/h", "nmol/day/L", "24 `h/day`"),
+        ("L*nM/h", "nmol/day", "24 `h/day`"),
+        ("1/pM/day", "1/nM/day", "1000 `pM/nM`"),
+        ("nM^2/h", "nmol^2/L^2/day", "24 `h/day`"),
+        ("nmol/mL", "nM", "1000 `nM*mL/nmol`"),  # no shorter ratio has this factor
+    ],
+)
+def test_the_hint_shows_the_ratio_in_its_simplest_form(got, needed, shown):
+    with pytest.raises(UnitError) as error:
+        check_units(lambda x: {"x": 1.0 * x}, (got,), {"x": needed}, "rate")
+    assert re.search(r"a Parameter of (.*`) ", str(error.value))[1] == shown  # pyright: ignore
+
+
+def on_if(x, y):
+    return x if x > y else y
+
+
+def on_while(x, y):
+    while x < y:
+        x = 2 * x
+    return x
+
+
+def on_math(x, y):
+    return math.exp(x / y)
+
+
+def on_numpy(x, y):
+    return np.exp(x / y)
+
+
+def on_index(x, y):
+    return [x, y][jnp.argmax(jnp.stack([x, y]))]
+
+
+def on_attribute(x, y):
+    return x.no_such + y
+
+
+def on_zero(x, y):
+    return x * (1 / 0)
+
+
+BRANCH = "Python `if` and `while` cannot depend on states or parameters; use jnp.where"
+NUMBER = "use jax.numpy, not `math`, `numpy` or `float`"
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "words"),
+    [
+        (on_if, "x if x > y", BRANCH),
+        (on_while, "while x < y", BRANCH),
+        (on_math, "math.exp", NUMBER),
+        (on_numpy, "np.exp", NUMBER),
+        (on_index, "[x, y][jnp", NUMBER),
+        (on_attribute, "x.no_such", "AttributeError: "),
+        (on_zero, "1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_exception_in_the_users_code_is_a_model_error_with_its_line(function, line, words):
+    with pytest.raises(ModelError) as error:
+        infer(lambda x, y: function(x, y), x="nM", y="nM")
+    assert words in str(error.value)
+    assert line_of(function, line) in str(error.value)
+    assert "\n" not in str(error.value)
+    kept = error.value.__cause__
+    assert (kept is None) if words in (BRANCH, NUMBER) else type(kept).__name__ in words
+
+
+def test_an_error_of_qspx_inside_the_users_code_passes():
+    raised = UnitError("as it is")
+
+    def refuse(x):
+        raise raised
+
+    with pytest.raises(UnitError) as error:
+        infer(refuse, x="nM")
+    assert error.value is raised
 
 
 def test_output_mismatch_cites_line_and_reason():

@@ -18,6 +18,7 @@ import math
 import operator
 import os
 import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from ._errors import NotTraceable, QspxError
+from ._errors import ModelError, NotTraceable, QspxError
 from ._jaxpr_primitives import HANDLERS, aval, is_number, objects
 
 __all__ = ["Domain", "Fault", "Interpreter", "NotTraceable", "is_number", "trace", "user_line"]
@@ -37,6 +38,12 @@ MAX_UNROLLED = 1000  # iterations of a loop that are written out
 _LIBRARY = tuple(
     os.path.normcase(os.path.abspath(path)) + os.sep
     for path in {os.path.dirname(__file__), os.path.dirname(jax.__file__), sysconfig.get_paths()["stdlib"]}
+)
+
+_TO_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
 )
 
 _CALLS = {
@@ -151,10 +158,12 @@ class Domain:
 
 @dataclass(frozen=True)
 class Fault:
-    """A faulty operation: what is wrong and where, e.g. ``models/x.py:42: `return k * C` ``."""
+    """A faulty operation: what is wrong and where, e.g. ``models/x.py:42: `return k * C` ``, and the positions of the
+    outputs that are computed from it."""
 
     message: str
     place: str
+    outputs: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.message} ({self.place})" if self.place else self.message
@@ -167,15 +176,39 @@ class Fault:
 def trace(function: Callable, args: Sequence[Any]) -> tuple[core.ClosedJaxpr, list[np.ndarray], Any]:
     """Jaxpr of `function(*args)` in float64, the leaves of `args` as object arrays, and the structure of its result.
 
-    The leaves of `args` are abstract values (one scalar each) or object arrays of them.
+    The leaves of `args` are abstract values (one scalar each) or object arrays of them. An exception in the user's
+    code is raised as `ModelError` with its source line; a `QspxError` passes.
     """
     leaves, structure = jax.tree_util.tree_flatten(tuple(args))
     arrays = [leaf if isinstance(leaf, np.ndarray) else _scalar(leaf) for leaf in leaves]
     with jax.enable_x64(True):
         shapes = [jax.ShapeDtypeStruct(array.shape, np.float64) for array in arrays]
         example = jax.tree_util.tree_unflatten(structure, shapes)
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*example)
+        with _user_errors():
+            closed, shape = jax.make_jaxpr(function, return_shape=True)(*example)
     return closed, arrays, jax.tree_util.tree_structure(shape)
+
+
+@contextmanager
+def _user_errors() -> Iterator[None]:
+    """Raises an exception of the user's code as `ModelError` with the innermost line of that code."""
+    try:
+        yield
+    except QspxError:
+        raise
+    except Exception as error:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_library(frame.filename)]
+        if not own:
+            raise
+        place = _place_text(own[-1].filename, own[-1].lineno or 0)
+        if isinstance(error, jax.errors.TracerBoolConversionError):
+            advice = "Python `if` and `while` cannot depend on states or parameters; use jnp.where"
+            raise ModelError(f"{advice} ({place})") from None  # the traceback through jax says no more
+        if isinstance(error, _TO_NUMBER):
+            advice = "states and parameters cannot become Python numbers; use jax.numpy, not `math`, `numpy` or `float`"
+            raise ModelError(f"{advice} ({place})") from None
+        first_line = str(error).partition("\n")[0]
+        raise ModelError(f"{type(error).__name__}: {first_line} ({place})") from error
 
 
 def _scalar(value: Any) -> np.ndarray:
@@ -196,16 +229,19 @@ def user_line(eqn: core.JaxprEqn) -> str:
 
     The innermost frame outside the standard library, installed packages and qspx itself.
     """
-    traceback = eqn.source_info.traceback
-    for frame in traceback.frames if traceback is not None else ():
+    found = eqn.source_info.traceback
+    for frame in found.frames if found is not None else ():
         if not _is_library(frame.file_name):
-            file = frame.file_name
-            if not file.startswith("<"):
-                relative = os.path.relpath(file)
-                file = file if relative.startswith("..") else relative
-            text = linecache.getline(frame.file_name, frame.line_num).strip()
-            return f"{file}:{frame.line_num}" + (f": `{text}`" if text else "")
+            return _place_text(frame.file_name, frame.line_num)
     return ""
+
+
+def _place_text(file: str, line: int) -> str:
+    text = linecache.getline(file, line).strip()
+    if not file.startswith("<"):
+        relative = os.path.relpath(file)
+        file = file if relative.startswith("..") else relative
+    return f"{file}:{line}" + (f": `{text}`" if text else "")
 
 
 def _from_library(jaxpr: core.Jaxpr) -> bool:
@@ -220,20 +256,47 @@ def _from_library(jaxpr: core.Jaxpr) -> bool:
 # The interpreter
 
 
+def _outputs_of(jaxpr: core.Jaxpr) -> list[set[int]]:
+    """Per equation, the positions of the outputs that are computed from it."""
+    into: dict[Any, set[int]] = {}
+    for i, var in enumerate(jaxpr.outvars):
+        if not isinstance(var, core.Literal):
+            into.setdefault(var, set()).add(i)
+    found = []
+    for eqn in reversed(jaxpr.eqns):
+        reached = set().union(*(into.get(var, ()) for var in eqn.outvars))
+        for var in eqn.invars:
+            if not isinstance(var, core.Literal):
+                into.setdefault(var, set()).update(reached)
+        found.append(reached)
+    return found[::-1]
+
+
 class Interpreter:
     """Runs jaxprs on one `Domain`. `faults` collects what the domain objected to, without repeats."""
 
     def __init__(self, domain: Domain):
         self.domain = domain
-        self.faults: list[Fault] = []
+        self._faults: dict[tuple[str, str], set[int]] = {}  # outputs by (message, place)
+        self._outputs: set[int] = set()  # outputs computed from the outermost equation that is being run
         self._call_line: str | None = None  # line of the call into a library function that is being run
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [Fault(*what, tuple(sorted(outputs))) for what, outputs in self._faults.items()]
 
     def run(self, closed: core.ClosedJaxpr, inputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, str]]:
         """(value, source line) per output. Constants of the jaxpr are known values."""
         with jax.enable_x64(True):
-            return self._run(closed.jaxpr, closed.consts, inputs)
+            return self._run(closed.jaxpr, closed.consts, inputs, _outputs_of(closed.jaxpr))
 
-    def _run(self, jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[np.ndarray]):
+    def _run(
+        self,
+        jaxpr: core.Jaxpr,
+        consts: Sequence[Any],
+        inputs: Sequence[np.ndarray],
+        outputs: Sequence[set[int]] | None = None,
+    ):
         env: dict[Any, tuple[np.ndarray, str]] = {}
 
         def read(var) -> tuple[np.ndarray, str]:
@@ -243,7 +306,9 @@ class Interpreter:
             env[var] = (self._constant(value), "")
         for var, value in zip(jaxpr.invars, inputs, strict=True):
             env[var] = (value, "")
-        for eqn in jaxpr.eqns:
+        for i, eqn in enumerate(jaxpr.eqns):
+            if outputs is not None:
+                self._outputs = outputs[i]
             values = [read(var)[0] for var in eqn.invars]
             place = self._place(eqn)
             for var, (value, inner) in zip(eqn.outvars, self._equation(eqn, values), strict=True):
@@ -380,9 +445,7 @@ class Interpreter:
         except QspxError as error:
             if self.domain.poison is None:
                 raise
-            fault = Fault(str(error), self._place(eqn))
-            if fault not in self.faults:
-                self.faults.append(fault)
+            self._faults.setdefault((str(error), self._place(eqn)), set()).update(self._outputs)
             return self.domain.poison
 
     def _fold(self, eqn: core.JaxprEqn, name: str, args: list[Any], dtypes=None) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qspx._errors import UnitError
-from qspx._unit_check import check_units
+from qspx._unit_check import check_units, infer_units
 from qspx.reaction import Reaction, rate_law
 from qspx.units import Unit, unit
 from qspx.values import Values
@@ -20,13 +21,7 @@ def check_network_units(m: Network) -> None:
     units |= {name: m.species[b.ligand].unit for name, (b, _) in m.sites.items()}
     y = Values(list(units), list(units.values()), "species or free site")
     for r in m.all_reactions:
-        law = rate_law(r)
-        check_units(
-            lambda t, y, p, law=law: {"rate": law(t, y, p)},
-            (m.time, y, p),
-            {"rate": _expected(m, r)},
-            f"reaction `{r.name}` of {m.label}",
-        )
+        _check_rate(m, r, (m.time, y, p))
     for b in m.bindings:
         for s in b.sites:
             check_units(
@@ -43,6 +38,35 @@ def check_network_units(m: Network) -> None:
             {name: unit(declared.unit)},
             f"observable of {m.label}",
         )
+
+
+def _check_rate(m: Network, r: Reaction, arguments: tuple) -> None:
+    law, expected = rate_law(r), _expected(m, r)
+
+    def rate(t, y, p):
+        return {"rate": law(t, y, p)}
+
+    try:
+        check_units(rate, arguments, {"rate": expected}, f"reaction `{r.name}` of {m.label}")
+    except UnitError as error:
+        if hint := _volume_hint(m, r, rate, arguments, expected):
+            raise UnitError(f"{error}; {hint}") from None
+        raise
+
+
+def _volume_hint(m: Network, r: Reaction, rate: Callable, arguments: tuple, expected: Unit) -> str:
+    """What to do about a rate that is a concentration per time where an amount per time is needed, or ""."""
+    volumes = {m.species[s].volume for s in (*r.reactants, *r.products) if s in m.species}
+    if r.per != "amount":
+        return ""
+    try:
+        found = infer_units(rate, arguments)["rate"]
+    except UnitError:
+        return ""
+    if not any(v and found * unit(m.parameters[v].unit) == expected for v in volumes):
+        return ""
+    # between compartments only amounts are conserved
+    return f"{'set per=' + repr('concentration') + ', or ' if len(volumes) == 1 else ''}multiply by the volume"
 
 
 def _expected(m: Network, r: Reaction) -> Unit:

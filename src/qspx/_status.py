@@ -39,7 +39,7 @@ STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
         Status.DT_MIN: "step size fell below its minimum; look for a discontinuity or a blow-up in the rates",
         Status.NONFINITE: "a state or a parameter became NaN or infinite; look for a division by zero, a negative "
         "power or logarithm, or an absurd parameter",
-        Status.IMPLAUSIBLE: "solved, but an output is outside its physiological bounds",
+        Status.IMPLAUSIBLE: "a parameter or an output is outside its physiological bounds",
         Status.EXCLUDED: "left out on request",
     }
 )
@@ -51,11 +51,12 @@ class Ledger:
 
     `counts` maps every `Status` to a count (missing ones are 0). `reasons` maps a status to `{text: count}`, for
     instance which bound made subjects implausible; one subject may count under several reasons, so reasons need
-    not add up to the count.
+    not add up to the count. `noun` says what is counted.
     """
 
     counts: Mapping[Status, int]
     reasons: Mapping[Status, Mapping[str, int]] = field(default_factory=dict)
+    noun: str = "subjects"
 
     def __post_init__(self):
         counts = {status: int(self.counts.get(status, 0)) for status in Status}
@@ -69,14 +70,14 @@ class Ledger:
         object.__setattr__(self, "reasons", MappingProxyType(reasons))
 
     @classmethod
-    def of(cls, status, reasons: Mapping[Status, Mapping[str, int]] | None = None) -> Ledger:
+    def of(cls, status, reasons: Mapping[Status, Mapping[str, int]] | None = None, noun: str = "subjects") -> Ledger:
         """Count an array of status codes (any shape). Raises `ValueError` for a code that is no `Status`."""
         codes, counts = np.unique(np.asarray(status, dtype=np.int64), return_counts=True)
         known = {int(item) for item in Status}
         unknown = [int(code) for code in codes if int(code) not in known]
         if unknown:
             raise ValueError(f"Argument `status` must hold codes of Status ({sorted(known)}), but has {unknown}.")
-        return cls({Status(int(code)): int(n) for code, n in zip(codes, counts, strict=True)}, reasons or {})
+        return cls({Status(int(code)): int(n) for code, n in zip(codes, counts, strict=True)}, reasons or {}, noun)
 
     @property
     def total(self) -> int:
@@ -98,7 +99,7 @@ class Ledger:
                 merged = reasons.setdefault(status, {})
                 for text, n in texts.items():
                     merged[text] = merged.get(text, 0) + int(n)
-        return Ledger(counts, reasons)
+        return Ledger(counts, reasons, self.noun)
 
     def __radd__(self, other) -> Ledger:
         return self if other == 0 else NotImplemented  # lets sum() start from 0
@@ -120,10 +121,14 @@ class Ledger:
 
     def __str__(self) -> str:
         parts = [f"{n} {status.name.lower()}" for status, n in self.counts.items() if n]
-        return f"{self.total} subjects: " + (", ".join(parts) or "none")
+        return f"{self.total} {self.noun}: " + (", ".join(parts) or "none")
 
     def __getstate__(self):
-        return {"counts": dict(self.counts), "reasons": {key: dict(value) for key, value in self.reasons.items()}}
+        return {
+            "counts": dict(self.counts),
+            "reasons": {key: dict(value) for key, value in self.reasons.items()},
+            "noun": self.noun,
+        }
 
     def __setstate__(self, state):
-        self.__init__(state["counts"], state["reasons"])
+        self.__init__(state["counts"], state["reasons"], state["noun"])

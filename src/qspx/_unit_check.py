@@ -7,6 +7,7 @@ equal units *including scale*: nM/h plus nM/day is an error, since nothing in th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -124,8 +125,20 @@ def _hint(got: Unit, needed: Unit, *values: Any) -> str:
         return "; a number that has a unit must be a Parameter"
     if got.same_dimension(needed):
         ratio = got.factor / needed.factor
-        return f"; they differ by the factor {ratio:.6g}: multiply by a Parameter of {ratio:.6g} `{needed / got}`"
+        return (
+            f"; they differ by the factor {ratio:.6g}: multiply by a Parameter of {ratio:.6g} `{_simple(needed / got)}`"
+        )
     return ""
+
+
+def _simple(ratio: Unit) -> Unit:
+    """The same ratio of units with as few units as possible: `nmol*h/day/L/nM` is `h/day`."""
+    factors = [unit(name) ** exponent for name, exponent in ratio.atoms]
+    for size in range(1, len(factors)):
+        for some in itertools.combinations(factors, size):
+            if (product := math.prod(some, start=ONE)) == ratio:
+                return product
+    return ratio
 
 
 def _power(base: _Value, exponent: float) -> _Value:
@@ -166,12 +179,14 @@ def _run(function: Callable, in_units: Sequence[Any]) -> tuple[dict[str, tuple[_
     units = [np.vectorize(unit, otypes=[object])(array) for array in arrays]
     interpreter = Interpreter(UnitDomain())
     flat = interpreter.run(closed, units)
-    cells = [(array.reshape(-1).tolist(), place) for array, place in flat]
+    cells = [(array.reshape(-1).tolist(), place, i) for i, (array, place) in enumerate(flat)]
     found = jax.tree_util.tree_unflatten(structure, cells)
     if not isinstance(found, Mapping):
         raise UnitError(f"The function must return a dict of name to value, but returns {type(found).__name__}.")
-    outputs, faults = {}, list(interpreter.faults)
-    for name, (elements, place) in found.items():
+    names = {i: name for name, (_, _, i) in found.items()}
+    faults = [_attributed(fault, [names[i] for i in fault.outputs]) for fault in interpreter.faults]
+    outputs = {}
+    for name, (elements, place, _) in found.items():
         try:
             common = _same([_of(item) for item in elements], elements, f"are elements of `{name}`")
         except UnitError as error:
@@ -179,6 +194,14 @@ def _run(function: Callable, in_units: Sequence[Any]) -> tuple[dict[str, tuple[_
             common = ANY
         outputs[name] = (common, elements[0] if elements else 0.0, place)
     return outputs, faults
+
+
+def _attributed(fault: Fault, names: Sequence[str]) -> Fault:
+    """The fault with the outputs that it spoils at the head of its message: at most two by name."""
+    if not names:
+        return fault
+    shown = [f"`{name}`" for name in names[:2]] + ([f"{len(names) - 2} more"] if len(names) > 2 else [])
+    return Fault(f"in {', '.join(shown)}: {fault.message}", fault.place)
 
 
 def infer_units(function: Callable, in_units: Sequence[Any]) -> dict[str, Unit]:

@@ -120,8 +120,9 @@ def check(
         typer.echo(f"{observed.to_string(index=False)}\n")
     typer.echo("units: consistent")
     lints = found.lints()
-    typer.echo("\n".join(f"structure: {lint}" for lint in lints) or "structure: nothing to report")
-    failed = any(not lint.deviation for lint in lints)
+    lines = [f"{'note' if lint.note else 'structure'}: {lint}" for lint in lints]
+    typer.echo("\n".join(lines) or "structure: nothing to report")
+    failed = any(not lint.deviation and not lint.note for lint in lints)
     if published and found.published:
         typer.echo(f"computing {len(found.published)} published numbers ...", err=True)
         table = found.published_table()

@@ -64,13 +64,12 @@ class Cohort:
         object.__setattr__(self, "weights", self._checked_weights())
 
     def _mark_impossible(self) -> None:
-        """A body weight, molar mass or volume that is not positive makes a subject implausible."""
+        """Subjects with a parameter that cannot be, or lies outside the bounds that the model declares."""
         status, reasons = self.status.copy(), {k: dict(v) for k, v in self.reasons.items()}
-        for name in positive_parameters(self.model):
-            wrong = (self.theta[:, self.model.parameter_index(name)] <= 0) & (status == Status.OK)
-            if wrong.any():
+        for reason, outside in impossible(self.model, self.theta).items():
+            if (wrong := outside & (status == Status.OK)).any():
                 status[wrong] = Status.IMPLAUSIBLE
-                reasons.setdefault(Status.IMPLAUSIBLE, {})[f"{name} not positive"] = int(wrong.sum())
+                reasons.setdefault(Status.IMPLAUSIBLE, {})[reason] = int(wrong.sum())
         object.__setattr__(self, "status", status)
         object.__setattr__(self, "reasons", reasons)
 
@@ -144,10 +143,18 @@ class Cohort:
         return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"
 
 
-def positive_parameters(model: AbstractModel) -> tuple[str, ...]:
-    """Parameters that a dose is divided or multiplied by: body weight, molar mass, volumes of dosed species."""
-    roles = [model.body_weight, model.molar_mass, *(s.volume for s in model.species.values())]
-    return tuple(dict.fromkeys(r for r in roles if r))
+def impossible(model: AbstractModel, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """{reason: which rows of `theta`}: not positive although the parameter is on a log scale or a dose is divided by it
+    (body weight, molar mass, volume), or outside declared bounds. NaN is left to the solve."""
+    roles = {model.body_weight, model.molar_mass, *(s.volume for s in model.species.values())}
+    found = {}
+    for i, (name, p) in enumerate(model.parameters.items()):
+        x = theta[:, i]
+        if p.bounds is not None:
+            found[f"{name} outside {p.bounds[0]:g} to {p.bounds[1]:g}"] = (x < p.bounds[0]) | (x > p.bounds[1])
+        if name in roles or (p.scale == "log" and p.value > 0):
+            found[f"{name} not positive"] = x <= 0
+    return found
 
 
 def sample_cohort(
@@ -177,24 +184,8 @@ def sample_cohort(
     columns = [model.parameter_index(name) for name in distribution.names]
     theta = np.tile(model.theta_with(parameters), (n, 1))
     theta[:, columns] = np.asarray(distribution.sample(key, np.arange(first, first + n)))
-    status, reasons = _check_bounds(model, theta, distribution.names)
     origin = f"{n} sampled from {', '.join(distribution.names)}"
-    return Cohort(model, theta, status, seed=_describe_key(key), origin=origin, reasons=reasons)
-
-
-def _check_bounds(model: AbstractModel, theta: np.ndarray, names) -> tuple[np.ndarray, dict]:
-    status = np.full(len(theta), Status.OK, dtype=np.int64)
-    reasons: dict[str, int] = {}
-    for name in names:
-        bounds = model.parameters[name].bounds
-        if bounds is None:
-            continue
-        x = theta[:, model.parameter_index(name)]
-        outside = (x < bounds[0]) | (x > bounds[1])
-        if outside.any():
-            reasons[f"{name} outside {bounds[0]:g} to {bounds[1]:g}"] = int(outside.sum())
-            status[outside] = Status.IMPLAUSIBLE
-    return status, {Status.IMPLAUSIBLE: reasons} if reasons else {}
+    return Cohort(model, theta, np.full(n, Status.OK), seed=_describe_key(key), origin=origin)
 
 
 def _describe_key(key: Any) -> str:

@@ -43,8 +43,8 @@ class CohortResult:
 
     @property
     def ledger(self) -> Ledger:
-        """Counts over arms x subjects."""
-        return Ledger.of(self.status, {s: dict(r) for s, r in self.cohort.reasons.items()})
+        """Counts over runs, i.e. arms x subjects (reasons are counted per subject)."""
+        return Ledger.of(self.status, self.cohort.reasons, "runs")
 
     @property
     def subject_status(self) -> np.ndarray:

@@ -61,6 +61,8 @@ def simulate_cohort(
     integrator = integrator or DiffraxIntegrator()
     if cohort.model != model:
         raise SolveError(f"the cohort was made for {cohort.model!r}, not for {model!r}; sample it from the same model.")
+    if not (cohort.status == Status.OK).any():
+        raise SolveError(f"no subject of the cohort can be simulated: {_with_reasons(cohort.ledger)}.")
     if shard < 1:
         raise SolveError(f"Argument `shard` must be >= 1, but {shard} was given.")
     plan = _Plan.of(model, cohort, protocol, summaries, integrator, shard)
@@ -277,6 +279,14 @@ def _collect(
     if not (status == Status.OK).any():
         raise SolveError(f"not one of {status.size} runs was solved: {result.ledger}. {_first_advice(status)}")
     return result
+
+
+def _with_reasons(ledger: Ledger) -> str:
+    rows = ledger.table()
+    return "; ".join(
+        f"{n} {status}: {meaning}"
+        for status, n, meaning in zip(rows["status"], rows["n"], rows["meaning"], strict=True)
+    )
 
 
 def _first_advice(status: np.ndarray) -> str:

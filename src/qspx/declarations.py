@@ -17,7 +17,8 @@ SCALES = ("log", "lin", "logit")
 class Species:
     """A state, not negative unless `signed`. `volume` names the parameter that turns a dosed amount into this
     concentration; `bioavailability` and `lag` name parameters that act on every dose into the species (NONMEM's F and
-    ALAG); `parts` says what one molecule is made of, for the mass-balance lint."""
+    ALAG); `parts` says what one molecule is made of, for the mass-balance lint; `route` is how a dose gets here ("SC",
+    "IV"), for the record."""
 
     unit: str
     meaning: str = ""
@@ -27,6 +28,7 @@ class Species:
     bioavailability: str | None = None
     lag: str | None = None
     signed: bool = False
+    route: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +76,14 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Lint:
-    """A structural finding. `deviation` is empty for an error, and names the documented departure otherwise."""
+    """A structural finding. `deviation` is empty for an error, and names the documented departure otherwise. A `note`
+    is information and no error."""
 
     rule: str
     where: str
     message: str
     deviation: str = ""
+    note: bool = False
 
     def __str__(self) -> str:
         accepted = f" [accepted deviation: {self.deviation}]" if self.deviation else ""

@@ -65,12 +65,19 @@ def _import(path: Path):
     return module
 
 
+def _switches_text(build) -> str:
+    """The switches of a function or class with their defaults: `q1 = False, targets = True`."""
+    named = [p for p in inspect.signature(build).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    shown = [f"{p.name} (no default)" if p.default is p.empty else f"{p.name} = {p.default!r}" for p in named]
+    return ", ".join(shown) or "no switches"
+
+
 def _call(build, switches: dict[str, Any], path: Path) -> AbstractModel:
     try:
         inspect.signature(build).bind(**switches)
     except TypeError as error:
         raise ModelError(
-            f"{path.name}: switches {switches} do not fit {build.__name__}{inspect.signature(build)}: {error}."
+            f"{path.name}: switches {switches} do not fit `{build.__name__}`: {error}; it has {_switches_text(build)}."
         ) from error
     model = build(**switches)
     if not isinstance(model, AbstractModel):

@@ -226,9 +226,10 @@ class Network(AbstractModel):
         check_network_units(self)
 
     def lints(self) -> list[Lint]:
-        """Mass balance and valency of every reaction, and parameters that nothing reads."""
+        """Mass balance and valency of every reaction, parameters that nothing reads, and a note on the species for
+        which mass balance cannot be checked because they have no `parts`."""
         found = [lint for r in self.all_reactions for lint in (*self._balance(r), *self._valency(r))]
-        return found + self._unused()
+        return found + self._unchecked() + self._unused()
 
     def _parts(self, side: Mapping[str, int]) -> dict[str, int]:
         total: dict[str, int] = {}
@@ -245,6 +246,16 @@ class Network(AbstractModel):
         change = {k: after.get(k, 0) - before.get(k, 0) for k in sorted({*before, *after})}
         message = ", ".join(f"{n:+d} {k}" for k, n in change.items() if n)
         return [Lint("mass balance", r.name, f"does not conserve its parts ({message})", r.deviation)]
+
+    def _unchecked(self) -> list[Lint]:
+        bare = {k for k, s in self.species.items() if not s.parts}
+        held = {r.name: bare & {*r.reactants, *r.products} for r in self.all_reactions if not r.elimination}
+        names = [name for name, species in held.items() if species]
+        if not names:
+            return []
+        where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        species = [k for k in self.species if any(k in x for x in held.values())]
+        return [Lint("mass balance not checked", where, f"species without `parts`: {', '.join(species)}", note=True)]
 
     def _valency(self, r: Reaction) -> list[Lint]:
         found = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from qspx._errors import SolveError, closest
 from qspx._status import STATUS_ADVICE, Status
-from qspx.cohort import positive_parameters
+from qspx.cohort import impossible
 from qspx.dosing import DoseEvents, Regimen, dose_events
 from qspx.integrate import AbstractIntegrator, DiffraxIntegrator, SolveRequest
 from qspx.model import AbstractModel
@@ -121,9 +121,10 @@ def simulate(
     request = solve_request(model, [regimen], times, observables, summaries)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
     theta = model.theta_with(parameters)
-    for name in positive_parameters(model):
-        if not (value := theta[model.parameter_index(name)]) > 0:
-            raise SolveError(f"parameter `{name}` must be > 0 {model.parameters[name].unit}, but {value:g} was given.")
+    if wrong := [reason for reason, rows in impossible(model, theta[None]).items() if rows[0]]:
+        name = wrong[0].split()[0]
+        value = theta[model.parameter_index(name)]
+        raise SolveError(f"parameter `{name}` is {wrong[0].removeprefix(name).strip()}: {value:g} was given.")
     batch = integrator.for_one().solve_batch(request, theta[None], events)
     status = Status(int(batch.status[0]))
     if status != Status.OK:

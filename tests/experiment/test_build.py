@@ -181,6 +181,11 @@ def test_lognormal_without_median_is_centred_on_the_typical_value(write):
     assert build(load_experiment(write())).distribution.marginals["CL"].median == 0.3
 
 
+def test_lognormal_without_median_may_name_a_unit_that_converts(write):
+    plan = build(load_experiment(write(("cv = 0.4,", 'cv = 0.4, unit = "mL/h",'))))
+    assert plan.distribution.marginals["CL"].median == 0.3
+
+
 def test_levels_in_another_unit_and_as_a_grid(write):
     listed = build(
         load_experiment(

@@ -42,6 +42,8 @@ MODEL = [
     ('CL = { kind', 'CLR = { kind', r"population, distributions, CLR: model Tiny has no parameter `CLR`. Did you mean `CL`\?"),
     ('cv = 0.4,', 'median = 0.3, cv = 0.4,', r"distributions, CL: `unit` is missing: the model declares this parameter in L/day"),
     ('cv = 0.4,', 'median = 0.3, unit = "nM", cv = 0.4,', r"distributions, CL: Cannot convert `nM` to `L/day`"),
+    ('cv = 0.4,', 'cv = 0.4, unit = "kg",', r"population, distributions, CL: Cannot convert `kg` to `L/day`"),
+    ('[escalation]\n', '[uncertainty.distributions]\nCL = { kind = "lognormal", cv = 0.2, unit = "kg", source = "x" }\n\n[escalation]\n', r"uncertainty, distributions, CL: Cannot convert `kg` to `L/day`"),
     ('cv = 0.4,', '', r"distributions, CL: exactly one of `cv` \(0.3 for 30 %\) and `omega`"),
     ('cv = 0.4,', 'cv = 0.4, mean = 2,', r"distributions, CL: `mean` does not belong to lognormal, which takes"),
     ('low = 0.5, high', 'high', r"distributions, F: `low` is missing: uniform needs `low`, `high`"),

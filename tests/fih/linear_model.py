@@ -12,7 +12,7 @@ class Linear(qspx.AbstractModel):
 
     molar_mass = "MW"
     body_weight = "WT"
-    C = qspx.Species("nM", "drug", volume="V")
+    C = qspx.Species("nM", "drug", volume="V", route="IV")
     V = qspx.Parameter(3.0, "L")
     CL = qspx.Parameter(0.3, "L/day")
     WT = qspx.Parameter(70.0, "kg", tag="covariate")

@@ -66,7 +66,7 @@ def methods():
     return [
         Mabel(
             potency=potency,
-            match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"),
+            match=SimulatedMatch(PEAK, SINGLE, "free"),
             analyte="free",
             level=0.2,
             label="MABEL",
@@ -198,6 +198,11 @@ def test_errors_name_the_method(inputs):
         compare_doses(model, cohort, escalation, [Qsp(metric=PEAK, threshold=1e9, label="high")], key=0, progress=False)
     with pytest.raises(DoseError, match="at least one dose method"):
         compare_doses(model, cohort, escalation, [], key=0)
+    with pytest.raises((DoseError, TypeError)):  # the typing hook of the tests may answer first
+        compare_doses(model, cohort, escalation, [TenthOfMabel], key=0)  # type: ignore[list-item]
+    with pytest.raises(ThresholdError, match="falls with dose.*rises with dose"):
+        falling = Qsp(metric=qspx.Last("trimer", end=0.001), threshold=1.0, regimen=SINGLE, label="falling")
+        compare_doses(model, cohort, Escalation(STEPS, (100.0, 300.0, 1000.0)), [falling], key=0, progress=False)
     twice = [Mpad(metric=PEAK, threshold=2.0, regimen=SINGLE, label="same")] * 2
     with pytest.raises(DoseError, match="two methods are called 'same'"):
         compare_doses(model, cohort, escalation, twice, key=0, progress=False)

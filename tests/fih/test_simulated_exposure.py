@@ -20,7 +20,7 @@ def model():
 
 def test_bolus_peak_equals_the_closed_form(model):
     context = DoseContext(molar_mass_g_per_mol=150_000.0, model=model)
-    simulated = SimulatedMatch(PEAK, SINGLE, "free", route="IV").dose(0.257e-3, context)
+    simulated = SimulatedMatch(PEAK, SINGLE, "free").dose(0.257e-3, context)
     assert simulated == pytest.approx(BolusCmax(volume_L=3.0).dose(0.257e-3), rel=1e-6)
 
 
@@ -48,9 +48,9 @@ def test_range_errors(model):
 def test_mabel_with_a_simulated_match(model):
     potency = Potency.from_ec20_ec50(assay="killing", ec20=0.257, ec50=0.585, unit="pM")
     context = DoseContext(molar_mass_g_per_mol=150_000.0, model=model)
-    estimate = Mabel(
-        potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free", route="IV"), analyte="free", level=0.2
-    ).estimate(context)
+    estimate = Mabel(potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free"), analyte="free", level=0.2).estimate(
+        context
+    )
     assert estimate.dose_ug_per_kg == pytest.approx(0.257e-3 * 3.0 * 150.0 / 70.0, rel=1e-5)
     assert estimate.analyte == "free"
 
@@ -75,3 +75,13 @@ def test_metric_in_another_unit_is_refused(model):
         match.dose(1.0, DoseContext(molar_mass_g_per_mol=1.0))
     with pytest.raises(DoseError, match="needs a model"):
         SimulatedMatch(PEAK, SINGLE, "free").dose(1.0, DoseContext(molar_mass_g_per_mol=1.0))
+
+
+def test_the_route_is_that_of_the_dosed_species(model):
+    context = DoseContext(molar_mass_g_per_mol=150_000.0, model=model)
+    potency = Potency.from_ec20_ec50(assay="killing", ec20=0.257, ec50=0.585, unit="pM")
+    estimate = Mabel(potency=potency, match=SimulatedMatch(PEAK, SINGLE, "free"), analyte="free", level=0.2).estimate(
+        context
+    )
+    assert estimate.route == "IV"
+    assert estimate.method.endswith("free Cmax IV")

@@ -217,7 +217,7 @@ CONTEXT = {
     "model_risk": "Medium to high",
     "model_impact": "",
     "route": "subcutaneous",
-    "population_description": "Adults, 40–100 kg, 1,000 virtual patients",
+    "population_description": "Adults, 40–100 kg",
 }
 
 PROVENANCE = {

@@ -107,6 +107,21 @@ def test_profiles_have_one_axes_per_panel_and_no_overlap(rationale):
     assert_no_overlap(figures.profiles(three)[0].figure)
 
 
+def test_long_titles_are_wrapped_and_units_stand_on_the_axis(rationale):
+    long = "active complexes per plasma cell, marrow, and of the plasma cells in blood (nACT)"
+    frame = rationale.profiles.replace({"panel": {"active complexes per tumour cell": long}})
+    axes = figures.profiles(frame, dose_times=rationale.dose_times)
+    assert_no_overlap(axes[0].figure)
+    ax = next(ax for ax in axes if " ".join(ax.get_title(loc="left").split()) == long)
+    assert "\n" in ax.get_title(loc="left") and ax.get_ylabel() == "molecules/cell"
+    assert [ax.get_ylabel() for ax in axes if "occupancy" in ax.get_title(loc="left")] == [""]
+    longer = f"{long}, {long}, {long}"
+    curve = rationale.curves[rationale.curves["metric"] == "max(nACT)"].assign(metric=longer)
+    one = figures.metric_by_dose(curve, thresholds=rationale.thresholds, marks=MARKS)
+    assert one.get_title(loc="left").count("\n") >= 1
+    assert_no_overlap(one.figure)
+
+
 def test_tornado_is_sorted_and_signed(rationale):
     ax = figures.tornado(rationale.sensitivity, most=5)
     widths = [bar.get_width() for bar in ax.patches]

@@ -2,19 +2,24 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from qspx.fih.base import Input
 from qspx.report import ReportError, write_report
-from qspx.report.blocks import Decision, Items, Table, Text
+from qspx.report.blocks import Callout, Decision, Facts, Items, Table, Text
 from qspx.report.common import capital, short_metric, with_numbered_sources
-from qspx.report.credibility import credibility
+from qspx.report.credibility import credibility, passed_words
+from qspx.report.criteria import criterion_lines, thin_tails
+from qspx.report.estimates import product
 from qspx.report.headline import proposed_route, ratio_lines
 from qspx.report.layout import layout
 from qspx.report.sensitivity import pivot, sensitivity
 from qspx.report.simulations import escalation, simulations
+from qspx.report.summary import conclusion, summary
 from qspx.report.tables import csv_text, significant
 from qspx.report.uncertainty import grouped_advisories, uncertainty
 
@@ -34,16 +39,102 @@ def printed(block: Table, title: str) -> list[str]:
 
 def test_ratios_follow_from_the_estimates_of_the_route(rationale):
     first, target, basis = ratio_lines(rationale)
-    mabel = [e.dose_ug_per_kg for e in rationale.estimates if "MABEL" in e.family and e.route == "SC"]
-    assert (min(mabel), max(mabel)) == (0.0047, 0.0966)  # the IV estimates (0.0012, 0.0020) are of another route
+    # the IV estimates (0.0012, 0.0020) are of another route, and that of total drug (0.0047) is no match of free drug
     for sentence, dose in ((first, 0.5), (target, 5.0)):
-        assert f"{significant(dose / 0.0966)}–{significant(dose / 0.0047)}× the MABEL" in sentence
+        assert f"{significant(dose / 0.0966)}–{significant(dose / 0.0425)}× the free-drug MABEL" in sentence
+        assert f"{significant(dose / 0.0047)}× the total-drug MABEL" in sentence
         assert f"{significant(dose / 9.66)}× the MPAD" in sentence
         assert f"{significant(dose / 5.31)}–{significant(dose / 2.61)}× the QSP estimates" in sentence
     assert basis == (
-        "Decision-relevant estimates for the SC route: 4 MABEL, 0.00470–0.0966\u00a0µg/kg; MPAD 9.66\u00a0µg/kg; "
-        "2 QSP, 2.61–5.31\u00a0µg/kg."
+        "Decision-relevant estimates for the SC route: total-drug MABEL 0.00470\u00a0µg/kg; 3 free-drug MABEL, "
+        "0.0425–0.0966\u00a0µg/kg; MPAD 9.66\u00a0µg/kg; 2 QSP, 2.61–5.31\u00a0µg/kg."
     )
+
+
+def test_the_conclusion_repeats_the_lines_of_the_summary(rationale):
+    listed = next(block for block in conclusion(rationale) if isinstance(block, Items))
+    assert listed.items == (*ratio_lines(rationale), *criterion_lines(rationale))
+
+
+def own_criterion(rationale, *, target: float):
+    """The median QSP criterion (5.31 µg/kg, target dose) as the only one, and the proposal at `target`."""
+    method = "QSP: EC10, peak complexes, median"
+    rationale.estimates = tuple(e for e in rationale.estimates if e.family != "QSP" or e.method == method)
+    rationale.thresholds[0].label = f"another / {method}"
+    rationale.proposal.target_ug_per_kg = target
+
+
+def test_a_criterion_that_the_target_exceeds_is_named_with_the_share_of_patients(rationale):
+    method = "QSP: EC10, peak complexes, 95th percentile"
+    assert criterion_lines(rationale) == (  # the other, 5.31 µg/kg, lies above the target of 5
+        f"The proposed target is 1.92 times the dose of the criterion “{method}” (2.61\u00a0µg/kg).",
+    )
+    rationale.thresholds[0].label = method
+    assert criterion_lines(rationale)[0].endswith(
+        "(2.61\u00a0µg/kg); with the target as a single dose 47.2\u00a0% of the virtual patients exceed its threshold."
+    )
+    own_criterion(rationale, target=6.0)
+    (line,) = criterion_lines(rationale)
+    assert line.startswith("The proposed target is 1.13 times")
+    assert line.endswith("; at the target 47.2\u00a0% of the virtual patients exceed its threshold.")
+
+
+def test_a_proposal_below_all_criteria_is_told_so(rationale):
+    own_criterion(rationale, target=5.0)
+    assert criterion_lines(rationale) == (
+        "The proposed target exceeds no criterion of the user’s: QSP: EC10, peak complexes, median (5.31\u00a0µg/kg).",
+    )
+    for changes in ({"decision_relevant": False}, {"applies_to": "first injection"}, {"family": "RO"}):
+        changed = SimpleNamespace(**vars(rationale))
+        changed.estimates = tuple(dataclasses.replace(e, **changes) for e in rationale.estimates)
+        assert criterion_lines(changed) == ()
+
+
+def test_what_the_intervals_contain_is_noted(rationale):
+    def noted(**texts):
+        rationale.estimates = tuple(
+            dataclasses.replace(e, assumptions=(f"interval: {texts[e.family]}",) if e.family in texts else ())
+            for e in rationale.estimates if e.family in ("QSP", "MPAD")
+        )  # fmt: skip
+        return table(summary(rationale), "comparison").notes
+
+    assert noted(QSP="40 draws of KD", MPAD="40 draws of KD") == ("5–95 % intervals: 40 draws of KD.",)
+    resampled, unknown = noted(QSP="resampling only")
+    assert resampled.endswith("QSP: EC10, peak complexes, median: resampling only.")
+    assert unknown == "5–95 % intervals of MPAD: teclistamab benchmark, EC17: what they contain was not recorded."
+
+
+@pytest.mark.parametrize(("n", "quantile", "said"), [
+    (20, 0.95, "The 95 % quantile of 20 virtual patients rests on the upper one: "),
+    (99, 0.95, "The 95 % quantile of 99 virtual patients rests on the upper five: "),
+    (100, 0.95, ""), (20, 0.5, ""), (30, 0.1, "The 10 % quantile of 30 virtual patients rests on the lower three: "),
+])  # fmt: skip
+def test_quantiles_in_thin_tails_are_warned_about(rationale, n, quantile, said):
+    own = rationale.estimates[8]
+    given = Input("quantile over the population", quantile, "", "choice")
+    rationale.estimates = (dataclasses.replace(own, inputs=(*own.inputs, given)),)
+    rationale.ledger_total = n
+    assert thin_tails(rationale) == ((f"{said}{own.method}.",) if said else ())
+    assert any(isinstance(b, Callout) and b.label == "Warning" for b in summary(rationale)) == bool(said)
+
+
+def test_tight_reference_values_and_published_anchors_are_told_apart():
+    checks = pd.DataFrame({
+        "tolerance": [0.5, 0.5, 0.005], "relative_difference": [0.43, -0.6, 0.0034], "passed": [True, False, True],
+    })  # fmt: skip
+    assert passed_words(checks) == (
+        "1 of 1 reference value within 0.500\u00a0% (largest deviation +0.3\u00a0%), "
+        "1 of 2 published anchors within 1.5-fold (largest deviation −60.0\u00a0%)"
+    )
+    assert passed_words(checks.assign(tolerance=[0.1, 0.25, 0.25])).startswith("2 of 3 reference values within 10.0")
+
+
+def test_the_number_of_patients_is_that_of_the_ledger(rationale):
+    facts = next(block for block in product(rationale) if isinstance(block, Facts))
+    assert dict(facts.rows)["Population"] == "Adults, 40–100 kg. Virtual patients in this analysis: 1000."
+    rationale.context.population_description = ""
+    facts = next(block for block in product(rationale) if isinstance(block, Facts))
+    assert dict(facts.rows)["Population"] == "Virtual patients in this analysis: 1000."
 
 
 def test_ratios_stand_with_the_proposal_and_only_there(rationale):
@@ -65,7 +156,9 @@ def test_the_route_is_the_stated_one_or_that_of_the_simulations(rationale, said,
     rationale.context.route = said
     assert proposed_route(rationale) == route
     if not route:
-        assert "0.00120–0.0966" in ratio_lines(rationale)[2] and "route" not in ratio_lines(rationale)[2]
+        basis = ratio_lines(rationale)[2]
+        assert "2 free-drug IV MABEL, 0.00120–0.00200" in basis and "3 free-drug SC MABEL, 0.0425–0.0966" in basis
+        assert "route" not in basis
 
 
 def test_exceedance_is_printed_with_its_interval(rationale):

@@ -55,6 +55,8 @@ def build_distribution(table: DistributionTable, name: str, model: AbstractModel
     model.parameter_index(name)
     declared = model.parameters[name]
     if "median" not in given and table.kind == "lognormal":
+        if table.unit is not None:
+            conversion(table.unit, declared.unit)  # scales nothing here, but a wrong unit is a mistake to be told
         given["median"] = declared.value
     else:
         factor = _factor(table, declared.unit)

@@ -136,7 +136,6 @@ class MethodBuilder:
             safety_factor=table.safety_factor,
             threshold_source=table.source,
             label=table.label,
-            route=table.route,
             **more,
         )
 
@@ -213,7 +212,6 @@ class MethodBuilder:
             metric=metric,
             regimen_given=self.single if table.schedule == "single" else self.escalation,
             analyte=free_or_total(table.analyte or analyte),
-            route=table.route,
             model=model,
             source=table.source,
             **more,

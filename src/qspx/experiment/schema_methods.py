@@ -94,7 +94,6 @@ class SimulatedMatchTable(Table):
     metric: Metric
     analyte: Analyte | None = None
     schedule: Schedule = "single"
-    route: Text = "SC"
     dose_range: tuple[Measure, Measure] | None = None
     switches: dict[str, Scalar] = {}
     source: Text = ""
@@ -276,7 +275,6 @@ class _ThresholdMethod(_Method):
     schedule: Schedule = "escalation"
     quantile: Fraction | None = None
     safety_factor: Positive = 1.0
-    route: Text = "SC"
     source: Words = Field(description="where the threshold comes from")
 
 

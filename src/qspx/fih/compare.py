@@ -66,6 +66,9 @@ def compare_doses(
     integrator = integrator or DiffraxIntegrator()
     if not methods:
         raise DoseError("Argument `methods` must hold at least one dose method, but it is empty.")
+    for m in methods:
+        if not isinstance(m, AbstractDoseMethod):
+            raise DoseError(f"Argument `methods` must hold dose methods, but holds {m!r}. Pass objects, not classes.")
     runs = Path(out) if out is not None else None
     responses = DoseResponses(model, population, escalation.levels, integrator, runs, progress)
     ctx = _context(model, population, escalation, modality, integrator, key, responses, uncertainty)

@@ -34,6 +34,10 @@ class AbstractExposureMatch(abc.ABC):
     def dose(self, target_concentration_nM: float, context: DoseContext | None = None) -> float:
         """Amount in nmol (nmol/day for a continuous infusion) whose matched exposure is the target, in nM."""
 
+    def route_in(self, context: DoseContext | None) -> str:
+        """The route, which a simulated match reads off the dosed species of the model."""
+        return self.route
+
     @abc.abstractmethod
     def describe(self) -> str:
         """One line naming the exposure model and its parameters."""

@@ -61,11 +61,11 @@ def _estimate(
     over = f"{aggregate} of {potency.donors} donors" if potency.donors > 1 else "one value"
     assay = f"{potency.assay} ({aggregate})" if potency.donors > 1 else potency.assay
     estimate = DoseEstimate(
-        method=label or f"{family}: {_percent(level)}, {assay}, {analyte} {match.exposure} {match.route}",
+        method=label or f"{family}: {_percent(level)}, {assay}, {analyte} {match.exposure} {match.route_in(context)}",
         family=family,
         dose_ug_per_kg=context.ug_per_kg(match.dose(target, context)),
         body_weight_kg=context.body_weight_kg,
-        route=match.route,
+        route=match.route_in(context),
         regimen=match.regimen,
         applies_to=match.applies_to,
         analyte=analyte,

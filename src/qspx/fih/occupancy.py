@@ -104,13 +104,13 @@ class ReceptorOccupancy(AbstractDoseMethod):
             inputs.append(Input(f"total {self.target}", self.receptor_nM, "nM", self.source))
         bound = self.analyte == "total"
         depletion = "drug bound to the target counted, one well-mixed volume" if bound else "no target depletion"
-        match = f"{self.match.exposure} {self.match.route}"
+        match = f"{self.match.exposure} {self.match.route_in(context)}"
         return DoseEstimate(
             method=self.label or f"RO: {percent}, {self.target}, {self.analyte} {match}",
             family="RO",
             dose_ug_per_kg=context.ug_per_kg(self.match.dose(concentration, context)),
             body_weight_kg=context.body_weight_kg,
-            route=self.match.route,
+            route=self.match.route_in(context),
             regimen=self.match.regimen,
             applies_to=self.match.applies_to,
             analyte=str(self.analyte),

@@ -101,11 +101,11 @@ class PadByExposure(AbstractDoseMethod):
             inputs.append(Input("EC50 human / EC50 animal", self.potency_ratio, "", self.potency_source))
         how = "potency-corrected exposure" if corrected else "exposure"
         return DoseEstimate(
-            method=self.label or f"PAD: {how}, {self.analyte} {self.match.exposure} {self.match.route}",
+            method=self.label or f"PAD: {how}, {self.analyte} {self.match.exposure} {self.match.route_in(context)}",
             family="PAD",
             dose_ug_per_kg=context.ug_per_kg(dose),
             body_weight_kg=context.body_weight_kg,
-            route=self.match.route,
+            route=self.match.route_in(context),
             regimen=self.match.regimen,
             applies_to=self.match.applies_to,
             analyte=str(self.analyte),

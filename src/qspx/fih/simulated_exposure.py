@@ -19,6 +19,7 @@ from ..model import AbstractModel
 from ..simulation import solve_request
 from ..summaries import AbstractSummary
 from ._checks import free_or_total, positive
+from ._route import route_of
 from .base import DoseContext, Input
 from .exposure import AbstractExposureMatch
 
@@ -93,7 +94,7 @@ class SimulatedMatch(AbstractExposureMatch):
 
     Args:
         metric: e.g. `Max("C", end=28)` for the peak of free drug; its observable must be in nM.
-        regimen: schedule, scaled as a whole; the dose that is reported is its target dose.
+        regimen_given: schedule, scaled as a whole; the dose that is reported is its target dose.
         analyte: "free" or "total": what the observable stands for.
         model: default is the model of the comparison.
         source: where the exposure model comes from.
@@ -102,7 +103,6 @@ class SimulatedMatch(AbstractExposureMatch):
     metric: AbstractSummary
     regimen_given: Regimen
     analyte: str  # type: ignore[assignment]
-    route: str = "SC"
     model: AbstractModel | None = None
     dose_range: tuple[float, float] = (1e-5, 1e4)
     source: str = ""
@@ -117,6 +117,9 @@ class SimulatedMatch(AbstractExposureMatch):
             if len(self.regimen_given.doses) == 1
             else f"schedule of {len(self.regimen_given.doses)} doses"
         )
+
+    def route_in(self, context: DoseContext | None) -> str:
+        return route_of(self.regimen_given, self._model(context))
 
     @property
     def exposure(self) -> str:  # type: ignore[override]

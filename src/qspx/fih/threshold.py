@@ -66,6 +66,11 @@ def rising_limb(response: DoseResponse, q: float) -> tuple[np.ndarray, np.ndarra
 def _check_reached(response: DoseResponse, levels, rising, bell: bool, q: float, tau: float) -> None:
     where = f"the {q:g}-quantile of {response.metric}"
     unit = f" {response.unit}".rstrip()
+    if len(rising) == 1:
+        raise ThresholdError(
+            f"{where} falls with dose from {rising[0]:.4g} at {levels[0]:.4g} {response.dose_unit}; a threshold dose "
+            "needs a metric that rises with dose."
+        )
     if rising[0] > tau:
         raise ThresholdError(
             f"threshold {tau:.4g}{unit} is always exceeded: {where} is already {rising[0]:.4g} at the lowest "

@@ -11,6 +11,7 @@ from .._errors import DoseError
 from ..dosing import Regimen
 from ..summaries import AbstractSummary
 from ._checks import positive
+from ._route import route_of
 from .base import AbstractDoseMethod, DoseContext, DoseEstimate, Input
 from .threshold import ThresholdDose, threshold_dose
 from .uncertainty import population_doses, typical_value_doses
@@ -38,7 +39,6 @@ class AbstractThresholdMethod(AbstractDoseMethod):
     safety_factor: float = 1.0
     threshold_source: str = ""
     label: str | None = None
-    route: str = "SC"
 
     def __post_init__(self) -> None:
         positive("threshold", self.threshold)
@@ -77,7 +77,7 @@ class AbstractThresholdMethod(AbstractDoseMethod):
             family=self.family,
             dose_ug_per_kg=found.dose / self.safety_factor,
             body_weight_kg=context.body_weight_kg,
-            route=self.route,
+            route=route_of(regimen, context.model),
             regimen="single dose"
             if single
             else f"{len(regimen.doses)} doses, target reached on day {_target_day(regimen):g}",

@@ -177,7 +177,7 @@ class TrimerMabel(AbstractDoseMethod):
             family="trimer",
             dose_ug_per_kg=context.ug_per_kg(self.match.dose(target, context)),
             body_weight_kg=context.body_weight_kg,
-            route=self.match.route,
+            route=self.match.route_in(context),
             regimen=self.match.regimen,
             applies_to=self.match.applies_to,
             analyte=str(self.analyte),

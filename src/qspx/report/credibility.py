@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import figures
-from .blocks import Block, Callout, Figure, Heading, Table, missing
+from .blocks import Block, Callout, Figure, Heading, Table, missing, text
 from .common import find_leaf, stated, with_numbered_sources
 from .drawing import axes_svg
 from .sensitivity import sensitivity
@@ -36,12 +36,37 @@ def credibility(rationale: Any) -> Iterator[Block]:
     )
 
 
+_ANCHOR = 0.3  # relative; looser tolerances are of printed results whose inputs are not all known
+
+
 def _passed(rationale: Any) -> str:
-    checks = rationale.verification
-    if not len(checks):
-        return "not supplied"
-    passed = int(checks["passed"].astype(bool).sum())
-    return f"{passed} of {len(checks)} reference values reproduced within the recorded tolerance (section 7.3)"
+    return f"{passed_words(rationale.verification)} (section 7.3)" if len(rationale.verification) else "not supplied"
+
+
+def passed_words(checks: Any) -> str:
+    """How many reference values (tight tolerance) and published anchors (1.3-fold or looser) are met, and how closely:
+    "4 of 4 reference values within 0.5 %, 10 of 10 published anchors within 1.5-fold (largest deviation +43 %)"."""
+    loose = checks["tolerance"] >= _ANCHOR
+    groups = (("reference value", checks[~loose], percent), ("published anchor", checks[loose], _as_fold))
+    return ", ".join(_met(noun, group, shown) for noun, group, shown in groups if len(group))
+
+
+def _met(noun: str, group: Any, shown: Callable[[float], str]) -> str:
+    passed, n = int(group["passed"].astype(bool).sum()), len(group)
+    limits = joined_range([shown(x) for x in sorted(set(group["tolerance"]))])
+    difference = group["relative_difference"]
+    worst = difference.loc[difference.abs().idxmax()] if difference.notna().any() else float("nan")
+    said = f" (largest deviation {_signed_percent(worst)})" if worst == worst else ""
+    return f"{passed} of {n} {noun}{'s' if n > 1 else ''} within {limits}{said}"
+
+
+def joined_range(words: Sequence[str]) -> str:
+    """The one word, or the first and the last: "10 % to 25 %"."""
+    return words[0] if len(words) == 1 else f"{words[0]} to {words[-1]}"
+
+
+def _as_fold(tolerance: float) -> str:
+    return f"{1 + tolerance:.3g}-fold"
 
 
 def _assessment_table(rationale: Any) -> Table:
@@ -132,6 +157,7 @@ def _verification(rationale: Any) -> Iterator[Block]:
             f"{len(failed)} of {len(checks)} reference values are not reproduced within tolerance",
             tuple(str(name) for name in failed["name"]),
         )
+    yield text(f"{passed_words(checks)}.")
     shown, notes = with_numbered_sources(checks.reset_index(drop=True))
     width = 8 if notes else 24
     yield table_from(

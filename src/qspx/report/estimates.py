@@ -7,6 +7,7 @@ from typing import Any
 
 from .blocks import Block, Facts, Heading, Ref, missing, text
 from .common import (
+    NOT_STATED,
     capital,
     context_notes,
     context_rows,
@@ -30,12 +31,21 @@ def product(rationale: Any) -> Iterator[Block]:
         ("Mechanism", stated(c.mechanism)),
         ("Indication", stated(c.indication)),
         ("Route", stated(c.route)),
-        ("Population", stated(c.population_description)),
+        ("Population", _population(rationale)),
     ))  # fmt: skip
     yield missing(
         "A risk-factor assessment (agonism, Fc function, cross-reactivity, target expression in normal tissue, class "
         "history) was not supplied."
     )
+
+
+def _population(rationale: Any) -> str:
+    """The description of the population with the number of subjects in the ledger."""
+    said = stated(rationale.context.population_description)
+    if not rationale.ledger_total:
+        return said
+    number = f"Virtual patients in this analysis: {count(rationale.ledger_total)}."
+    return number if said == NOT_STATED else f"{sentence(said)} {number}"
 
 
 def nonclinical(rationale: Any) -> Iterator[Block]:

@@ -27,7 +27,7 @@ from .drawing import (
     style,
     with_unit,
 )
-from .labels import label_ends, label_thresholds
+from .labels import label_ends, label_thresholds, wrap_titles
 from .tables import significant
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def metric_by_dose(
     attributes value and label.
     """
     with style():
+        own = ax is None
         ax = ax if ax is not None else new_axes(2.9)
         data = curve.sort_values("dose_ug_per_kg")
         x = data["dose_ug_per_kg"].to_numpy(float)
@@ -135,6 +136,7 @@ def metric_by_dose(
         ax.set_title(capital(metric), pad=15 if marks else 6)
         ax.set_xlabel("Dose (µg/kg, log scale)")
         ax.set_ylabel("\n".join(textwrap.wrap(with_unit(short_metric(metric), unit), 36)))
+        wrap_titles([ax], grow=own)
         label_thresholds(ax, thresholds, band=(x, values["q05"], values["q95"]), verticals=list((marks or {}).values()))
     return ax
 
@@ -167,6 +169,7 @@ def profiles(
         for ax in used[-columns:]:
             ax.set_xlabel(f"Time ({time_unit})")
             ax.xaxis.set_tick_params(labelbottom=True)
+        wrap_titles(used, grow=axes is None)
     return np.asarray(used, dtype=object)
 
 
@@ -203,7 +206,8 @@ def _draw_panel(ax: Axes, data: Frame, panel: str) -> None:
         ax.fill_between(t, low, high, color=colours[arm], alpha=0.18, linewidth=0)
         ax.plot(t, middle, color=colours[arm])
         ends[str(arm)] = float(middle[-1])
-    ax.set_title(with_unit(panel, unit), fontsize=7.5)
+    ax.set_title(panel, fontsize=7.5)
+    ax.set_ylabel(with_unit("", unit).strip(" ()"))
     if len(arms) > 1:
         label_ends(ax, ends, {str(arm): colour for arm, colour in colours.items()})
 

@@ -22,18 +22,24 @@ def proposed_route(rationale: Any) -> str:
 
 
 def family_estimates(rationale: Any) -> list[tuple[str, list[Any]]]:
-    """(family, decision-relevant estimates) for MABEL, MPAD and QSP; of the proposal's route where there are any."""
-    route, found = proposed_route(rationale), []
+    """(name, decision-relevant estimates) of MABEL, MPAD and QSP, only like with like in one group.
+
+    A family is reduced to the proposal's route where it has estimates of that route; else each route is a group. The
+    MABEL of free and of total drug are separate groups, since doses matched on them are not comparable.
+    """
+    route, found = proposed_route(rationale), {}
     for name, families in _FAMILIES:
         every = [e for e in rationale.estimates if e.decision_relevant and e.family in families]
         matched = [e for e in every if e.route == route]
-        if every:
-            found.append((name, matched or every))
-    return found
+        for e in matched or every:
+            analyte = f"{e.analyte}-drug " if name == "MABEL" and e.analyte in ("free", "total") else ""
+            found.setdefault(f"{analyte}{'' if matched else f'{e.route} '}{name}", []).append(e)
+    return list(found.items())
 
 
 def ratio_lines(rationale: Any) -> tuple[str, ...]:
-    """Three sentences: ratios of the first injection and of the target dose to each family, and what these rest on.
+    """Three sentences: ratios of the first injection and of the target dose to each group of estimates, and what these
+    rest on.
 
     Empty without a proposal or without estimates of these families.
     """

@@ -75,12 +75,47 @@ class _Box:
 
 
 @lru_cache(maxsize=512)
-def _text_width(words: str) -> float:
-    """Width of small text in inches."""
+def _text_width(words: str, size: float = SMALL, weight: str = "normal") -> float:
+    """Width of text in inches."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
-    return TextPath((0, 0), words, size=SMALL, prop=FontProperties(family="DejaVu Sans")).get_extents().width / 72
+    font = FontProperties(family="DejaVu Sans", weight=weight)
+    return TextPath((0, 0), words, size=size, prop=font).get_extents().width / 72
+
+
+def wrap_titles(axes: Sequence[Axes], *, grow: bool = True) -> None:
+    """Break each title (left, as in our style) into lines no wider than its axes; a longer word stays whole. The width
+    of a title does not move the axes, so that one layout serves for all. `grow` makes the figure higher by the added
+    lines, so that the axes keep their height."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.text import Text
+
+    added: dict[int, float] = {}
+    for ax, (width, _) in [(ax, _axes_inches(ax)) for ax in axes]:
+        words, place = ax.get_title(loc="left"), ax.get_subplotspec()
+        for title in ax.get_children():
+            if words and isinstance(title, Text) and title.get_text() == words:
+                font: FontProperties = title.get_fontproperties()
+                fitted = _fitted(words, width, font.get_size_in_points(), str(font.get_weight()))
+                title.set_text(fitted)
+                row = place.rowspan.start if place is not None else 0
+                more = fitted.count("\n") * font.get_size_in_points() * 1.25 / 72
+                added[row] = max(added.get(row, 0.0), more)
+    figure = axes[0].get_figure(root=True) if axes else None
+    if grow and figure is not None:
+        figure.set_figheight(figure.get_figheight() + sum(added.values()))
+
+
+def _fitted(words: str, width: float, size: float, weight: str) -> str:
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _text_width(longer, size, weight) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
 
 
 def _axes_inches(ax: Axes) -> tuple[float, float]:

@@ -6,7 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import figures
-from .blocks import Block, Contents, Decision, Facts, Figure, Heading, PageBreak, Ref, Strong, Table, missing, text
+from .blocks import (
+    Block,
+    Callout,
+    Contents,
+    Decision,
+    Facts,
+    Figure,
+    Heading,
+    Items,
+    PageBreak,
+    Ref,
+    Strong,
+    Table,
+    missing,
+    text,
+)
 from .common import (
     NOT_STATED,
     context_notes,
@@ -18,6 +33,7 @@ from .common import (
     shown_frame,
     stated,
 )
+from .criteria import criterion_lines, interval_notes, thin_tails
 from .drawing import axes_svg
 from .headline import ratio_lines
 from .tables import Column, dose, fold, significant, table_from
@@ -30,6 +46,8 @@ def summary(rationale: Any) -> Iterator[Block]:
     if rationale.estimates:
         yield _comparison_table(rationale)
         yield _forest(rationale)
+        if thin := thin_tails(rationale):
+            yield Callout("Warning", "Quantiles that rest on few virtual patients", thin)
     else:
         yield missing("No dose estimates were supplied, so there is no comparison of methods.")
     if n := len(grouped_advisories(rationale.advisories)):
@@ -61,7 +79,7 @@ def _decision(rationale: Any) -> Decision:
             ("Target dose", dose(proposal.target_ug_per_kg)),
             ("Cycle 1", schedule(proposal)),
         ),
-        (*ratio_lines(rationale), f"Recorded reason: {stated(proposal.reason)}", question),
+        (*ratio_lines(rationale), *criterion_lines(rationale), f"Recorded reason: {stated(proposal.reason)}", question),
     )
 
 
@@ -88,7 +106,7 @@ def _comparison_table(rationale: Any) -> Table:
         columns,
         name="comparison",
         caption=f"{caption}.",
-        notes=context_notes(frame),
+        notes=(*context_notes(frame), *interval_notes(rationale.estimates)),
         muted=context_rows(frame),
         data=frame[keys],
     )
@@ -100,7 +118,8 @@ def _forest(rationale: Any) -> Figure:
     marked = " Vertical lines: proposed doses." if marks(rationale) else ""
     return Figure(
         "forest",
-        f"All dose estimates; bars: 5–95 % intervals. Filled: decision-relevant; hollow: context only.{marked}",
+        "All dose estimates; bars: 5–95 % intervals, contents as noted below the table. Filled: decision-relevant; "
+        f"hollow: context only.{marked}",
         axes_svg(ax, "forest", label=alt),
         alt,
     )
@@ -117,8 +136,8 @@ def conclusion(rationale: Any) -> Iterator[Block]:
         yield text("The user proposes a ", Strong(f"first injection of {dose(first)}"), " and a ",
                    Strong(f"target dose of {dose(proposal.target_ug_per_kg)}"),
                    f", given as {schedule(proposal)}. Reason: {sentence(stated(proposal.reason))}")  # fmt: skip
-        if len(rationale.folds):
-            yield text(_fold_range(rationale))
+        if compared := (*ratio_lines(rationale), *criterion_lines(rationale)):
+            yield Items(compared)
     facts = (
         ("Question of interest", stated(c.question_of_interest)),
         ("Context of use", stated(c.context_of_use)),
@@ -133,16 +152,3 @@ def conclusion(rationale: Any) -> Iterator[Block]:
         yield missing(f"Not stated: {', '.join(absent)}.")
     yield text("Headings follow the vocabulary of ICH M15; see the remark at the head of section ",
                Ref("section-credibility"), ".")  # fmt: skip
-
-
-def _fold_range(rationale: Any) -> str:
-    relevant = {e.method for e in rationale.estimates if e.decision_relevant}
-    folds = rationale.folds[rationale.folds["method"].isin(relevant)]
-    if not len(folds):
-        folds = rationale.folds
-    first, target = folds["fold_first_injection"], folds["fold_target"]
-    return (
-        f"Against the {len(folds)} decision-relevant estimates the first injection is {significant(first.min())} to "
-        f"{significant(first.max())} times, and the target dose {significant(target.min())} to "
-        f"{significant(target.max())} times, the estimated dose."
-    )
