@@ -7,7 +7,7 @@ from test_program import MODELS, model_called, points, run
 
 from qspx.integrate.elimination import SMALLEST_GUARD, factorise, pivot_order, solve
 from qspx.integrate.graph import Graph
-from qspx.integrate.lowering import lower
+from qspx.integrate.lowering import lower, lower_functions
 from qspx.integrate.program import Program
 
 
@@ -70,3 +70,16 @@ def test_an_arrow_is_eliminated_without_fill():
     entries = {key: g.input("a", k) for k, key in enumerate(sorted(arrow))}
     factors = factorise(g, n, entries)
     assert len(factors.lower) + len(factors.upper) + n == len(arrow)
+
+
+def test_free_receptors_become_unknowns_and_keep_the_system_sparse():
+    n = 12  # a ligand in n forms, all of which take from one receptor that every binding reads
+
+    def rates(t, y, p):
+        free = p[0] - y.sum()
+        return p[1] * free * y[::-1] - p[2] * y
+
+    lowered = lower_functions(rates, None, n, 3)
+    assert len(lowered.pattern) == n * n
+    assert lowered.statistics()["shared sums"] == 1
+    assert lowered.lu_entries < 6 * n

@@ -18,15 +18,20 @@ _FLAT = BOOLEAN | {Op.CONST, Op.INPUT, Op.FLOOR, Op.CEIL, Op.ROUND}
 Entries = dict[tuple[int, int], int]  # (row, column): node; what is not there is zero
 
 
-def jacobian(g: Graph, outputs: Sequence[int], inputs: Sequence[int]) -> Entries:
-    """d outputs / d inputs, without entries that are known to be zero. `inputs` are INPUT nodes."""
-    column = {node: j for j, node in enumerate(inputs)}
+def jacobian(g: Graph, outputs: Sequence[int], inputs: Sequence[int], cut: Sequence[int] = ()) -> Entries:
+    """d outputs / d inputs, without entries that are known to be zero. `inputs` are INPUT nodes.
+
+    Nodes in `cut` count as variables of their own: they have columns after the inputs, and rows, with
+    their own derivatives, after the outputs.
+    """
+    column = {node: j for j, node in enumerate([*inputs, *cut])}
     tangents: dict[int, dict[int, int]] = {}
-    for k in g.reachable(outputs):
-        tangents[k] = {column[k]: g.constant(1.0)} if k in column else _tangent(g, k, tangents)
-    return {
-        (i, j): node for i, k in enumerate(outputs) for j, node in tangents[k].items() if not g.is_constant(node, 0.0)
-    }
+    own: dict[int, dict[int, int]] = {}
+    for k in g.reachable([*outputs, *cut]):
+        own[k] = _tangent(g, k, tangents)
+        tangents[k] = {column[k]: g.constant(1.0)} if k in column else own[k]
+    rows = [*(tangents[k] for k in outputs), *(own[k] for k in cut)]
+    return {(i, j): node for i, row in enumerate(rows) for j, node in row.items() if not g.is_constant(node, 0.0)}
 
 
 def pullback(g: Graph, outputs: Sequence[int], cotangents: Sequence[int], inputs: Sequence[int]) -> list[int]:

@@ -14,7 +14,7 @@ a step whose guard is below `SMALLEST_GUARD` is to be rejected like one whose er
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from qspx.integrate.derivatives import Entries
@@ -22,6 +22,7 @@ from qspx.integrate.graph import Graph
 from qspx.integrate.operations import Op
 
 SMALLEST_GUARD = 1e-8
+SOLVES_PER_STEP = 8  # stages of Rodas5P
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,34 @@ class Factors:
         return Factors(self.order, lower, upper, tuple(nodes[second:]), self.guard)
 
 
-def pivot_order(n: int, pattern: Collection[tuple[int, int]]) -> tuple[int, ...]:
-    """Order of the diagonal pivots of an n by n matrix; the smallest Markowitz count first, ties by number."""
+def pivots(n: int, pattern: Collection[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """(pivot, other entries in its column, in its row) in order of elimination of an n by n matrix on its diagonal:
+    smallest Markowitz count first, ties by number."""
     rows: list[set[int]] = [{i} for i in range(n)]
     columns: list[set[int]] = [{i} for i in range(n)]
     for i, j in pattern:
         rows[i].add(j)
         columns[j].add(i)
-    left, order = set(range(n)), []
+    left = set(range(n))
     while left:
         k = min(left, key=lambda i: ((len(rows[i]) - 1) * (len(columns[i]) - 1), i))
         left.discard(k)
-        order.append(k)
+        yield k, len(columns[k]) - 1, len(rows[k]) - 1
         for i in columns[k] - {k}:
             rows[i] = (rows[i] | rows[k]) - {k}
         for j in rows[k] - {k}:
             columns[j] = (columns[j] | columns[k]) - {k}
-    return tuple(order)
+
+
+def pivot_order(n: int, pattern: Collection[tuple[int, int]]) -> tuple[int, ...]:
+    """Order of the diagonal pivots of an n by n matrix."""
+    return tuple(k for k, _, _ in pivots(n, pattern))
+
+
+def elimination_cost(n: int, pattern: Collection[tuple[int, int]]) -> int:
+    """Multiplications and additions of one factorisation and of the solves of one step with it."""
+    counts = [(below, right) for _, below, right in pivots(n, pattern)]
+    return sum(2 * c * r + c + SOLVES_PER_STEP * 2 * (c + r) for c, r in counts)
 
 
 def factorise(g: Graph, n: int, entries: Entries) -> Factors:

@@ -1,6 +1,7 @@
 """From a model to the programs that an integrator runs.
 
-    trace rates and observables -> derivatives -> W = shift I - J and its factors -> split off what is per subject
+    trace rates and observables -> derivatives -> W = shift I - J, with shared sums as unknowns of their own
+    -> its factors -> split off what is per subject
 
 All programs share one graph, so whatever depends on the parameters alone is found once for all of them: the `prologue`
 computes it, per subject, into the input group `fixed`.
@@ -12,6 +13,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from qspx.integrate.condense import shared_sums
 from qspx.integrate.derivatives import Entries, jacobian
 from qspx.integrate.elimination import Factors, factorise, solve, solve_transposed
 from qspx.integrate.graph import THETA, Graph
@@ -37,7 +39,7 @@ class Lowered:
         factor: t, y, theta, fixed, shift -> factors and guard (1), of W = shift I - J(t, y).
         solve, solve_transposed: factors, b, theta, fixed -> x (n), with W x = b or W^T x = b.
         pattern: (row, column) of the entries of the Jacobian.
-        order: pivots, first to last.
+        order: pivots, first to last; numbers from n on are shared sums (`qspx.integrate.condense`).
         lu_entries: entries of L + U, the diagonal counted once.
     """
 
@@ -56,7 +58,8 @@ class Lowered:
     def statistics(self) -> dict[str, int]:
         """Numbers of operations and of entries."""
         return {
-            "states": len(self.order),
+            "states": len(self.rates.outputs["rates"]),
+            "shared sums": len(self.order) - len(self.rates.outputs["rates"]),
             "prologue operations": self.prologue.operations,
             "rates operations": self.rates.operations,
             "Jacobian entries": len(self.pattern),
@@ -83,12 +86,15 @@ def lower_functions(rates: Callable, observables: Callable | None, n: int, P: in
     seen = trace_scalars(g, observables, t, y, theta) if observables else []
     J = jacobian(g, dy, y)
     drift = jacobian(g, dy, [t])
-    factors = factorise(g, n, shifted(g, n, J, shift))
+    sums = shared_sums(g, dy, y)
+    size = n + len(sums)
+    factors = factorise(g, size, system(g, n, size, jacobian(g, dy, y, sums), shift))
 
     stored = _stored(g, factors)
     held = dict(zip(stored, g.inputs("factors", len(stored)), strict=True))
-    f, b = factors.replaced([held.get(k, k) for k in factors.nodes]), g.inputs("b", n)
-    x, x_transposed = solve(g, f, b), solve_transposed(g, f, b)
+    f = factors.replaced([held.get(k, k) for k in factors.nodes])
+    b = [*g.inputs("b", n), *[g.constant(0.0)] * len(sums)]
+    x, x_transposed = solve(g, f, b)[:n], solve_transposed(g, f, b)[:n]
 
     outputs: dict[str, dict[str, Sequence[int]]] = {
         "rates": {"rates": dy},
@@ -118,10 +124,11 @@ def lower_functions(rates: Callable, observables: Callable | None, n: int, P: in
     )
 
 
-def shifted(g: Graph, n: int, J: Entries, shift: int) -> Entries:
-    """shift I - J."""
+def system(g: Graph, n: int, size: int, J: Entries, shift: int) -> Entries:
+    """diag(shift, ..., shift, 1, ..., 1) - J, with `shift` for the n states and 1 for the unknowns after them."""
     W = {key: g.node(Op.NEG, node) for key, node in J.items()}
-    return W | {(i, i): g.node(Op.SUB, shift, J[i, i]) if (i, i) in J else shift for i in range(n)}
+    diagonal = {i: shift if i < n else g.constant(1.0) for i in range(size)}
+    return W | {(i, i): g.node(Op.SUB, d, J[i, i]) if (i, i) in J else d for i, d in diagonal.items()}
 
 
 def _stored(g: Graph, factors: Factors) -> list[int]:
