@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from qspx._jaxpr import Domain, Interpreter, NotTraceable, trace
@@ -254,8 +255,9 @@ def trace_scalars(graph: Graph, function: Callable, *args: int | Sequence[int]) 
     Raises `NotTraceable`, naming the primitive and the user's source line, for a construct without a scalar program.
     """
     leaves = [Leaf(arg) if isinstance(arg, int) else _vector(arg) for arg in args]
-    closed, inputs, _ = trace(function, leaves)
-    ((value, _),) = Interpreter(ScalarDomain(graph)).run(closed, inputs)
+    with jax.ensure_compile_time_eval():  # also from inside a function that is being traced itself
+        closed, inputs, _ = trace(function, leaves)
+        ((value, _),) = Interpreter(ScalarDomain(graph)).run(closed, inputs)
     return [element.node if isinstance(element, Leaf) else graph.constant(element) for element in value.reshape(-1)]
 
 
