@@ -11,7 +11,10 @@ import contextlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+
 
 DOUBLE, INTEGER, TRUTH, POINTER = "double", "i64", "i1", "ptr"
 _COMPARISON = {"<": ("olt", "slt"), "<=": ("ole", "sle"), "==": ("oeq", "eq")}
@@ -117,6 +120,9 @@ class Value:
         return self.code.emit(f"sext {self.type} {self.name} to {self.code.integers}", self.code.integers)
 
 
+Index: TypeAlias = int | np.integer | Value
+
+
 @dataclass(frozen=True, eq=False)
 class Array:
     """Memory: `array[i]` reads, `array[i] = v` writes, `array.at(i)` is what starts at i."""
@@ -125,7 +131,7 @@ class Array:
     pointer: str
     type: str
 
-    def at(self, i: int | Value, kind: str | None = None) -> Array:
+    def at(self, i: Index, kind: str | None = None) -> Array:
         """The array that starts at element `i`, read as elements of another type if `kind` says so."""
         index = i.name if isinstance(i, Value) else str(i)
         if index == "0":
@@ -133,7 +139,7 @@ class Array:
         moved = self.code.emit(f"getelementptr {self.type}, ptr {self.pointer}, i64 {index}", POINTER)
         return Array(self.code, moved.name, kind or self.type)
 
-    def lane(self, i: int | Value, lane: Value) -> Array:
+    def lane(self, i: Index, lane: Value) -> Array:
         """The number of one lane in vector `i`, as `[0]` of the result."""
         scalar = INTEGER if "i64" in self.type else DOUBLE
         return self.at(i, scalar).at(lane)
@@ -142,11 +148,11 @@ class Array:
     def _align(self) -> int:
         return 8 * self.code.lanes if self.type.startswith("<") else 8
 
-    def __getitem__(self, i: int | Value) -> Value:
+    def __getitem__(self, i: Index) -> Value:
         place = self.at(i)
         return self.code.emit(f"load {self.type}, ptr {place.pointer}, align {self._align}", self.type)
 
-    def __setitem__(self, i: int | Value, value: Any) -> None:
+    def __setitem__(self, i: Index, value: Any) -> None:
         value, place = self.code.constant(value, self.type), self.at(i)
         self.code.lines.append(f"store {self.type} {value.name}, ptr {place.pointer}, align {self._align}")
 
