@@ -18,7 +18,7 @@ from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_compile import Kernel, widest_vector
-from qspx.integrate.native_loop import INTEGERS, READ, REALS, WRITTEN, LoopWriter
+from qspx.integrate.native_loop import INTEGERS, READ, WRITTEN, LoopWriter
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-
 DOUBLE, INTEGER, TRUTH, POINTER = "double", "i64", "i1", "ptr"
 _COMPARISON = {"<": ("olt", "slt"), "<=": ("ole", "sle"), "==": ("oeq", "eq")}
 
@@ -212,12 +211,14 @@ class Function:
         b = self.constant(b, a.type)
         return ((a < b) | a.is_nan()).where(a, b)
 
-    def call(self, function: str, *arguments: Array | Value, result: str = "void") -> Value | None:
-        pairs = [f"ptr {a.pointer}" if isinstance(a, Array) else f"{a.type} {a.name}" for a in arguments]
-        text = f"call {result} @{function}({', '.join(pairs)})"
-        if result != "void":
-            return self.emit(text, result)
-        self.lines.append(text)
+    def call(self, function: str, *arguments: Array) -> None:
+        """A function of pointers."""
+        self.lines.append(f"call void @{function}({', '.join(f'ptr {a.pointer}' for a in arguments)})")
+
+    def apply(self, function: str, *arguments: Value) -> Value:
+        """A function of values of one type, with a result of that type."""
+        kind = arguments[0].type
+        return self.emit(f"call {kind} @{function}({', '.join(f'{kind} {a.name}' for a in arguments)})", kind)
 
     def variable(self, kind: str, start: Any) -> Array:
         """A named number that can change, as `[0]` of the result."""

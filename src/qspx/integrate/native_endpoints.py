@@ -39,10 +39,10 @@ class Look:
 
     @classmethod
     def of(cls, work: Workspace, n: int, count: int, samples: int) -> Look:
-        one = work.vectors
-        states = [one(1), one(n), one(n), one(n)]
-        found = [one(max(count, samples)), one(count), one(count), one(3 * count), one(3 * count)]
-        return cls(count, *states, *found, *(one(count) for _ in range(4)), one(4 * count))
+        sizes = {"time": 1, **dict.fromkeys(("y", "dy", "ddy"), n), "levels": max(count, samples)}
+        sizes |= dict.fromkeys(("slopes", "bends", "top", "at", "low", "area"), count)
+        sizes |= {"node_levels": 3 * count, "node_slopes": 3 * count, "inner": 4 * count}
+        return cls(count, **{k: work.vectors(size) for k, size in sizes.items()})
 
 
 @dataclass

@@ -41,8 +41,7 @@ def _by_lane(name: str, arity: int, lanes: int) -> str:
     result = Value(f, "poison", f.vector)
     for lane in range(lanes):
         parts = [f.emit(f"extractelement {f.vector} {a}, i32 {lane}", DOUBLE) for a in f.arguments]
-        one = f.call(f"qspx_{name}", *parts, result=DOUBLE)
-        assert one is not None
+        one = f.apply(f"qspx_{name}", *parts)
         result = f.emit(f"insertelement {f.vector} {result.name}, double {one.name}, i32 {lane}", f.vector)
     return f.text([f.vector] * arity, f"ret {f.vector} {result.name}")
 
@@ -69,10 +68,7 @@ def _functions(f: Function) -> Mapping[Op, Any]:
         return lambda *args: function(*(f.constant(a, f.vector) if isinstance(a, float) else a for a in args))
 
     def library(name: str):
-        def call(*args):
-            return f.call(f"lanes_{name}", *args, result=f.vector)
-
-        return call
+        return lambda *args: f.apply(f"lanes_{name}", *args)
 
     table = {
         Op.ADD: lambda a, b: a + b,

@@ -52,12 +52,12 @@ class Lanes:
 
     @classmethod
     def of(cls, work: Workspace, n: int, stages: int, rows: int, sizes: dict[str, int]) -> Lanes:
-        def one(count: int) -> Array:
-            return work.vectors(count)
-
-        vectors = [one(1), one(1), *(one(n) for _ in range(7))]
-        last = [one(sizes[k]) for k in ("theta", "fixed", "seen_fixed", "shift", "factors", "guard")]
-        return cls(n, *vectors, [one(n) for _ in range(stages)], [one(n) for _ in range(rows)], *last)
+        one = work.vectors
+        scalars = {k: one(1) for k in ("t", "end")}
+        vectors = {k: one(n) for k in ("y", "y1", "inside", "rates", "right", "drift", "infusion")}
+        several = [[one(n) for _ in range(count)] for count in (stages, rows)]
+        rest = {k: one(size) for k, size in sizes.items()}
+        return cls(n=n, stages=several[0], rows=several[1], **scalars, **vectors, **rest)
 
 
 def combined(weights: Iterable[float], values: Sequence[Value]) -> Value | None:
