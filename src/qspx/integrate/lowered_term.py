@@ -1,8 +1,9 @@
 """A vector field that also brings its programs, so that a Rosenbrock method solves with unrolled sparse factors.
 
-Measured in groups of 16 on one core against dense factors, same steps: 3 states 0.63 against 0.96 ms per subject, 12
-states 2.4 against 3.3, 48 states in a cascade 17 against 28. A network of 51 states with 5,600 operations compiles for
-80 s and gains nothing, so above `LARGEST_UNROLLED` the factors stay dense.
+Measured in groups of 16 subjects on one core, same steps, against dense factors: 3 states 0.61 and 0.94 ms per subject,
+12 states 2.5 and 3.3 ms. XLA compiles long straight-line code slowly: 48 states with 1,000 operations gain a quarter of
+the time for 10 s of compilation more, 51 states with 5,600 operations compile for 80 s and gain nothing. So above
+`LARGEST_UNROLLED` the factors stay dense.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.print_jax import run_jax
 from qspx.model import AbstractModel
 
-LARGEST_UNROLLED = 1500  # operations of one factorisation and one solve
+LARGEST_UNROLLED = 600  # operations of one factorisation and one solve
 
 Solve = Callable[[jax.Array], jax.Array]
 
