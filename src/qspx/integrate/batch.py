@@ -18,7 +18,8 @@ from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_compile import Kernel, widest_vector
-from qspx.integrate.native_loop import INTEGERS, READ, WRITTEN, LoopWriter
+from qspx.integrate.native_lanes import INTEGERS, READ, WRITTEN
+from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel
@@ -92,11 +93,12 @@ class BatchIntegrator(AbstractIntegrator):
             counts = dict(zip(("first", "last"), rows, strict=True)) | numbers
             run(arrays, np.array([counts[k] for k in INTEGERS], dtype=np.int64), reals)
 
-        ranges = _ranges(rows, self.threads or os.cpu_count() or 1, run.lanes)
+        threads = self.threads or os.cpu_count() or 1
+        ranges = _ranges(rows, threads, run.lanes)
         if len(ranges) == 1:
             solve(ranges[0])
         else:
-            with ThreadPoolExecutor(len(ranges)) as pool:
+            with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(solve, ranges))
         return _solution(request, written)
 
@@ -145,8 +147,10 @@ def _asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], fro
 
 
 def _ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
-    """Contiguous rows for each thread, none with fewer than a vector of them."""
-    parts = max(1, min(threads, rows // lanes))
+    """Contiguous rows: several ranges for each thread, so that one that drew slow subjects does not hold up the rest,
+    but none so short that its last lanes idle for long."""
+    most = max(1, rows // lanes)
+    parts = 1 if threads == 1 else max(min(threads, most), min(4 * threads, most // 32))
     edges = np.linspace(0, rows, parts + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qspx.integrate import native_math
 from qspx.integrate.native_code import DOUBLE, Array, Function, Value
 from qspx.integrate.operations import Op
 from qspx.integrate.program import Program
 
-# functions of one or two doubles from the C library, called lane by lane
+# functions of one or two doubles from the C library, called lane by lane but for those of `TOGETHER`
 LIBRARY = {
     "exp": 1,
     "log": 1,
@@ -23,6 +24,7 @@ LIBRARY = {
     "erf": 1,
     "fmod": 2,
 }
+TOGETHER = {"exp": native_math.exp, "log": native_math.log, "pow": native_math.power}  # of all lanes at once
 INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "rint")
 
 
@@ -33,17 +35,24 @@ def declarations(lanes: int) -> str:
     lines += [f"declare double @llvm.{name}.f64(double)" for name in INTRINSICS]
     for name, arity in LIBRARY.items():
         lines.append(f"declare double @qspx_{name}({', '.join(['double'] * arity)})")
-    return "\n".join(lines + [_by_lane(name, arity, lanes) for name, arity in LIBRARY.items()])
+    parts = [_by_lane(name, arity, lanes) for name, arity in LIBRARY.items()]
+    return "\n".join([*lines, *parts, *(_together(name, lanes) for name in TOGETHER)])
 
 
 def _by_lane(name: str, arity: int, lanes: int) -> str:
-    f = Function(f"lanes_{name}", arity, lanes, result=f"<{lanes} x double>")
+    f = Function(f"{'each' if name in TOGETHER else 'lanes'}_{name}", arity, lanes, result=f"<{lanes} x double>")
     result = Value(f, "poison", f.vector)
     for lane in range(lanes):
         parts = [f.emit(f"extractelement {f.vector} {a}, i32 {lane}", DOUBLE) for a in f.arguments]
         one = f.apply(f"qspx_{name}", *parts)
         result = f.emit(f"insertelement {f.vector} {result.name}, double {one.name}, i32 {lane}", f.vector)
     return f.text([f.vector] * arity, f"ret {f.vector} {result.name}")
+
+
+def _together(name: str, lanes: int) -> str:
+    f = Function(f"lanes_{name}", LIBRARY[name], lanes, result=f"<{lanes} x double>")
+    result = TOGETHER[name](f, *(Value(f, a, f.vector) for a in f.arguments))
+    return f.text([f.vector] * LIBRARY[name], f"ret {f.vector} {result.name}")
 
 
 def printed(name: str, program: Program, groups: Mapping[str, int], lanes: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from qspx.integrate.elimination import SMALLEST_GUARD
 from qspx.integrate.native_code import Array, Function, Value
+from qspx.integrate.native_math import as_doubles, bits, from_bits, rounded_to_integers
 from qspx.integrate.tableaux import RosenbrockTableau
 
 
@@ -125,11 +126,8 @@ def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> V
 def step_factor(f: Function, norm: Value, order: int) -> Value:
     """0.9 norm**(-1/order) in [0.2, 6]; the power by Newton's iteration from its exponent, in every lane at once."""
     safe = norm.is_finite().where(f.larger(norm, 1e-30), f.number(1e30))
-    bits = f.emit(f"bitcast {f.vector} {safe.name} to {f.integers}", f.integers)
-    size = f.emit(f"sitofp {f.integers} {bits.name} to {f.vector}", f.vector)
     one = float(np.float64(1.0).view(np.int64))
-    guess = f.emit(f"fptosi {f.vector} {(one * (1 + 1 / order) - size * (1 / order)).name} to {f.integers}", f.integers)
-    root = f.emit(f"bitcast {f.integers} {guess.name} to {f.vector}", f.vector)
+    root = from_bits(rounded_to_integers(one * (1 + 1 / order) - as_doubles(bits(safe)) * (1 / order)))
     for _ in range(4):
         power = root
         for _ in range(order - 1):
