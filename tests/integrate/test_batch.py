@@ -230,6 +230,24 @@ def test_one_compilation_serves_all_sizes_doses_and_tolerances():
     assert batch._compiled.cache_info().misses == 1
 
 
+def test_nothing_asked_and_nobody_there():
+    states_only = SolveRequest(TROUBLE, (), (), (), 0.0, 4.0)
+    found = INTEGRATOR.solve_batch(states_only, thetas({}, {"k": np.nan}), tile(2))
+    assert list(found.status) == [Status.OK, Status.NONFINITE]
+    assert found.values.shape == (2, 0, 0) and found.summaries.shape == (2, 0)
+    assert found.end_time[0] == 4.0 and found.steps[0] > 0
+    nobody = solve(np.zeros((0, len(TROUBLE.theta))))
+    assert nobody.values.shape == (0, 2, 2) and nobody.summaries.shape == (0, 3)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 100, 4097])
+def test_ranges_hold_every_row_once(rows, threads):
+    ranges = batch._ranges(rows, threads, 8)
+    assert [row for a, b in ranges for row in range(a, b)] == list(range(rows))
+    assert all(b - a >= min(8, rows) for a, b in ranges)
+
+
 # what it refuses ----------------------------------------------------------------------------------------------------
 
 

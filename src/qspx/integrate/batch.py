@@ -97,7 +97,7 @@ class BatchIntegrator(AbstractIntegrator):
         ranges = _ranges(rows, threads, run.lanes)
         if len(ranges) == 1:
             solve(ranges[0])
-        else:
+        elif ranges:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(solve, ranges))
         return _solution(request, written)
@@ -149,6 +149,8 @@ def _asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], fro
 def _ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     """Contiguous rows: several ranges for each thread, so that one that drew slow subjects does not hold up the rest,
     but none so short that its last lanes idle for long."""
+    if not rows:
+        return []
     most = max(1, rows // lanes)
     parts = 1 if threads == 1 else max(min(threads, most), min(4 * threads, most // 32))
     edges = np.linspace(0, rows, parts + 1).round().astype(int)
@@ -225,7 +227,9 @@ def _solution(request: SolveRequest, written: dict[str, np.ndarray]) -> BatchSol
     values, status = written["values"], written["status"].astype(np.int32)
     kinds = [s.kind for s in request.summaries]
     summaries = (
-        written["endpoints"][:, np.arange(len(kinds)), [_KINDS[k] for k in kinds]] if kinds else values[:, 0:0, 0]
+        written["endpoints"][:, np.arange(len(kinds)), [_KINDS[k] for k in kinds]]
+        if kinds
+        else np.zeros((len(values), 0))
     )
     windows = request.windows
     averages = [i for i, kind in enumerate(kinds) if kind == "average"]
