@@ -230,7 +230,7 @@ def test_a_step_whose_factors_lost_their_digits_is_rejected():
     theta = np.stack([AtRest().theta_with({"w": w}) for w in (1e6, 1e3)])
     found = BatchIntegrator().solve_batch(request, theta, events)
     np.testing.assert_array_equal(found.status, Status.OK)
-    assert 10 / 0.0472 < found.steps[0] < 800
+    assert 10 / 0.0472 < found.steps[0] < 2000  # with those that were rejected
     assert found.steps[1] < 20
 
 
