@@ -29,6 +29,7 @@ LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.
 # A heavy or replaceable dependency and the only units that may know of it.
 ONLY_IN = {
     "diffrax": {"integrate"},
+    "llvmlite": {"integrate"},
     "typer": {"cli"},
     "pydantic": {"experiment"},
     "pint": {"_unit_names"},

@@ -20,6 +20,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Float
 
+from qspx.integrate.lowered_term import LoweredTerm
 from qspx.integrate.tableaux import RODAS4P, RODAS5P, RosenbrockTableau
 
 # On a CPU each vmapped triangular solve is a LAPACK call per subject, so up to here one explicit inverse and products
@@ -159,6 +160,9 @@ def _stage_solver(terms: Any, t0: Any, y0: Array, args: Any, shift: Array) -> Ca
     def product(x):
         return shift * x - jax.jvp(lambda y: terms.vf(t0, y, args), (y0,), (x,))[1]
 
+    if isinstance(terms, LoweredTerm):
+        solve, transposed = terms.linear_solves(t0, *_frozen((y0, args, shift)))
+        return lambda b: jax.lax.custom_linear_solve(product, b, lambda _, r: solve(r), lambda _, r: transposed(r))
     J = jax.jacfwd(lambda y: _frozen(terms).vf(t0, y, _frozen(args)))(_frozen(y0))
     W = jax.lax.stop_gradient(shift * jnp.eye(y0.shape[0], dtype=y0.dtype) - J)
     if y0.shape[0] <= _LARGEST_INVERSE:

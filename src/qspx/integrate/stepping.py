@@ -21,6 +21,7 @@ from qspx.dosing import DoseEvents, SubjectDoses, subject_doses
 from qspx.integrate.base import SolveRequest
 from qspx.integrate.controller import error_norm, first_step, step_factor
 from qspx.integrate.endpoints import Endpoints, update
+from qspx.integrate.lowered_term import model_term
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
 
 
@@ -71,7 +72,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
     n, span = len(m.species), request.t1 - request.t0
     doses = subject_doses(m, theta, events)
     stops = jnp.concatenate([doses.start, doses.end, windows.reshape(-1), t1[None]])
-    term = diffrax.ODETerm(lambda t, y, args: m.rates_vector(t, y, args[0]) + args[1])
+    term = model_term(m, theta)
     order = solver.error_order(term)
     step = zero_safe_step if settings.reverse else plain_step
     unsigned = jnp.array([not sp.signed for sp in m.species.values()])

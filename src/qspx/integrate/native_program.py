@@ -1,0 +1,107 @@
+"""Scalar programs as LLVM functions: one per program, one vector operation per node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qspx.integrate import native_math
+from qspx.integrate.native_code import DOUBLE, Array, Function, Value
+from qspx.integrate.operations import Op
+from qspx.integrate.program import Program
+
+# functions of one or two doubles from the C library, called lane by lane but for those of `TOGETHER`
+LIBRARY = {
+    "exp": 1,
+    "log": 1,
+    "expm1": 1,
+    "log1p": 1,
+    "pow": 2,
+    "sin": 1,
+    "cos": 1,
+    "tanh": 1,
+    "atan": 1,
+    "erf": 1,
+    "fmod": 2,
+}
+TOGETHER = {"exp": native_math.exp, "log": native_math.log, "pow": native_math.power}  # of all lanes at once
+INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "rint")
+
+
+def declarations(lanes: int) -> str:
+    """What the functions of a module may call: intrinsics, and the C library on every lane of a vector."""
+    vector = f"<{lanes} x double>"
+    lines = [f"declare {vector} @llvm.{name}.v{lanes}f64({vector})" for name in INTRINSICS]
+    lines += [f"declare double @llvm.{name}.f64(double)" for name in INTRINSICS]
+    for name, arity in LIBRARY.items():
+        lines.append(f"declare double @qspx_{name}({', '.join(['double'] * arity)})")
+    parts = [_by_lane(name, arity, lanes) for name, arity in LIBRARY.items()]
+    return "\n".join([*lines, *parts, *(_together(name, lanes) for name in TOGETHER)])
+
+
+def _by_lane(name: str, arity: int, lanes: int) -> str:
+    f = Function(f"{'each' if name in TOGETHER else 'lanes'}_{name}", arity, lanes, result=f"<{lanes} x double>")
+    result = Value(f, "poison", f.vector)
+    for lane in range(lanes):
+        parts = [f.emit(f"extractelement {f.vector} {a}, i32 {lane}", DOUBLE) for a in f.arguments]
+        one = f.apply(f"qspx_{name}", *parts)
+        result = f.emit(f"insertelement {f.vector} {result.name}, double {one.name}, i32 {lane}", f.vector)
+    return f.text([f.vector] * arity, f"ret {f.vector} {result.name}")
+
+
+def _together(name: str, lanes: int) -> str:
+    f = Function(f"lanes_{name}", LIBRARY[name], lanes, result=f"<{lanes} x double>")
+    result = TOGETHER[name](f, *(Value(f, a, f.vector) for a in f.arguments))
+    return f.text([f.vector] * LIBRARY[name], f"ret {f.vector} {result.name}")
+
+
+def printed(name: str, program: Program, groups: Mapping[str, int], lanes: int) -> str:
+    """A function of pointers to the input `groups`, then to the outputs, in the order of `program.outputs`."""
+    f = Function(name, len(groups) + len(program.outputs), lanes)
+    arrays = [Array(f, a, f.vector) for a in f.arguments]
+    inputs = dict(zip(groups, arrays, strict=False))
+    found = program.evaluate(inputs, _functions(f))
+    for array, values in zip(arrays[len(groups) :], found.values(), strict=True):
+        for i, value in enumerate(values):
+            array[i] = _number(f, value)
+    return f.text()
+
+
+def _number(f: Function, value: Any) -> Value:
+    value = f.constant(value, f.vector)
+    return value if value.type == f.vector else value.where(f.number(1.0), f.number(0.0))
+
+
+def _functions(f: Function) -> Mapping[Op, Any]:
+    def lifted(function):
+        return lambda *args: function(*(f.constant(a, f.vector) if isinstance(a, float) else a for a in args))
+
+    def library(name: str):
+        return lambda *args: f.apply(f"lanes_{name}", *args)
+
+    table = {
+        Op.ADD: lambda a, b: a + b,
+        Op.SUB: lambda a, b: a - b,
+        Op.MUL: lambda a, b: a * b,
+        Op.DIV: lambda a, b: a / b,
+        Op.NEG: lambda a: -a,
+        Op.ABS: lambda a: f.unary("fabs", a),
+        Op.MIN: f.smaller,
+        Op.MAX: f.larger,
+        Op.SQRT: lambda a: f.unary("sqrt", a),
+        Op.LOGISTIC: lambda a: 1.0 / (1.0 + library("exp")(-a)),
+        Op.FLOOR: lambda a: f.unary("floor", a),
+        Op.CEIL: lambda a: f.unary("ceil", a),
+        Op.ROUND: lambda a: f.unary("rint", a),
+        Op.REM: library("fmod"),
+        Op.LT: lambda a, b: a < b,
+        Op.LE: lambda a, b: a <= b,
+        Op.EQ: lambda a, b: a.equals(b),
+        Op.AND: lambda a, b: a & b,
+        Op.OR: lambda a, b: a | b,
+        Op.NOT: lambda a: ~a,
+        Op.SELECT: lambda condition, yes, no: condition.where(yes, no),
+    }
+    named = (Op.EXP, Op.LOG, Op.EXPM1, Op.LOG1P, Op.POW, Op.SIN, Op.COS, Op.TANH, Op.ATAN, Op.ERF)
+    table |= {op: library(op.name.lower()) for op in named}
+    return {op: lifted(function) for op, function in table.items()}
