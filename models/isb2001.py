@@ -9,9 +9,9 @@ published listing; both off (the default) is the mass-balanced model, to be used
 parameters of teclistamab into the same network.
 
 The molar mass is not published, so published numbers per µg/kg reproduce to a few percent at best, and those that
-rest on troughs to 30-45 %; the criterion for them is 1.5-fold. The values in nmol do not depend on it; they
-come from implementations of the listing with Q1 and Q2 and are met to the digits printed with both switches on. Without
-them nACT differs by up to 0.4 %.
+rest on troughs to 30-45 %; the criterion for them is 1.5-fold. The values in nmol do not depend on it; they come from
+implementations of the listing with Q1 and Q2 and are met to the digits printed with both switches on. Without them nACT
+differs by up to 0.4 %.
 """
 
 import math

@@ -29,7 +29,7 @@ _NAMES = {
     ),
     "dosing": ("Dose", "Regimen"),
     "fih": ("DoseRationale", "compare_doses"),
-    "integrate": ("DiffraxIntegrator",),
+    "integrate": ("AutomaticIntegrator", "BatchIntegrator", "DiffraxIntegrator"),
     "loading": ("load_model",),
     "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
@@ -62,6 +62,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.dosing import Regimen as Regimen
     from qspx.fih import DoseRationale as DoseRationale
     from qspx.fih import compare_doses as compare_doses
+    from qspx.integrate import AutomaticIntegrator as AutomaticIntegrator
+    from qspx.integrate import BatchIntegrator as BatchIntegrator
     from qspx.integrate import DiffraxIntegrator as DiffraxIntegrator
     from qspx.loading import load_model as load_model
     from qspx.model import AbstractModel as AbstractModel

@@ -16,7 +16,7 @@ from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
 from qspx.dosing import DoseEvents, dose_events
-from qspx.integrate import AbstractIntegrator, DiffraxIntegrator, SolveRequest
+from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
 from qspx.progress import report
 from qspx.protocol import Protocol
@@ -35,7 +35,7 @@ def simulate_cohort(
     summaries: Sequence[AbstractSummary] = (),
     out: str | Path | None = None,
     integrator: AbstractIntegrator | None = None,
-    shard: int = 64,
+    shard: int = 512,
     progress: bool | None = None,
 ) -> CohortResult:
     """Simulate every subject of a cohort under every arm of a protocol.
@@ -50,7 +50,7 @@ def simulate_cohort(
         protocol: arms; their `observables` at their `times` are kept as trajectories.
         summaries: endpoints computed during the solve.
         out: run directory (manifest, patients, metrics, trajectories); None keeps results in memory only.
-        integrator: default `DiffraxIntegrator()`.
+        integrator: default `AutomaticIntegrator()`.
         shard: subjects per stored block.
         progress: None shows a bar on a terminal and a line every 30 s elsewhere; False is silent.
 
@@ -58,7 +58,7 @@ def simulate_cohort(
         QspxError: before compute starts, if model, cohort, protocol and endpoints do not fit each other.
         SolveError: after the run, if not one subject could be solved.
     """
-    integrator = integrator or DiffraxIntegrator()
+    integrator = integrator or AutomaticIntegrator()
     if cohort.model != model:
         raise SolveError(f"the cohort was made for {cohort.model!r}, not for {model!r}; sample it from the same model.")
     if not (cohort.status == Status.OK).any():
@@ -128,7 +128,7 @@ class _Plan:
             request,
             cohort,
             protocol,
-            integrator,
+            integrator.chosen(request),
             tuple(dose_events(a.regimen, model, size) for a in protocol.arms),
             shard,
         )

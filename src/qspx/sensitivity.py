@@ -14,7 +14,7 @@ from qspx._errors import SolveError
 from qspx._status import Status
 from qspx.cohort import Cohort
 from qspx.dosing import Regimen, dose_events
-from qspx.integrate import AbstractIntegrator, DiffraxIntegrator
+from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
 from qspx.model import AbstractModel
 from qspx.simulation import solve_request
 from qspx.summaries import AbstractSummary
@@ -50,7 +50,7 @@ def elasticities(
     Parameters that are zero, or declared as constants, are left out. Raises `SolveError` if the subject cannot be
     solved.
     """
-    integrator = integrator or DiffraxIntegrator()
+    integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], (), (), [metric])
     events = dose_events(regimen, model)
     base = jnp.asarray(model.theta if theta is None else theta)

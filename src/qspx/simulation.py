@@ -13,7 +13,7 @@ from qspx._errors import SolveError, closest
 from qspx._status import STATUS_ADVICE, Status
 from qspx.cohort import impossible
 from qspx.dosing import DoseEvents, Regimen, dose_events
-from qspx.integrate import AbstractIntegrator, DiffraxIntegrator, SolveRequest
+from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
 
@@ -111,13 +111,13 @@ def simulate(
         parameters: values that replace the typical ones, by name.
         observables: what to return (default: every observable and species).
         summaries: endpoints such as `Max("C")`, computed during the solve.
-        integrator: default `DiffraxIntegrator()` (Rodas5P, rtol 1e-6, atol 1e-12).
+        integrator: default `AutomaticIntegrator()`: Rodas5P, rtol 1e-6, atol 1e-12.
 
     Raises:
         QspxError: before the solve, if an argument does not fit the model.
         SolveError: if the solve failed; the message names the reason.
     """
-    integrator = integrator or DiffraxIntegrator()
+    integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], times, observables, summaries)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
     theta = model.theta_with(parameters)
@@ -125,7 +125,7 @@ def simulate(
         name = wrong[0].split()[0]
         value = theta[model.parameter_index(name)]
         raise SolveError(f"parameter `{name}` is {wrong[0].removeprefix(name).strip()}: {value:g} was given.")
-    batch = integrator.for_one().solve_batch(request, theta[None], events)
+    batch = integrator.chosen(request).for_one().solve_batch(request, theta[None], events)
     status = Status(int(batch.status[0]))
     if status != Status.OK:
         raise SolveError(
@@ -145,7 +145,7 @@ def endpoint_function(
     integrator: AbstractIntegrator | None = None,
 ) -> Callable[[Any, Any], Any]:
     """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount."""
-    integrator = integrator or DiffraxIntegrator()
+    integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], (), (), summaries)
     events = dose_events(regimen, model)
 

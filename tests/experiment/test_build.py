@@ -207,7 +207,7 @@ def test_the_rest_of_the_plan(write):
     assert plan.alternatives[0].model.slow
     assert plan.alternatives[1].parameters == {"MW": pytest.approx(300_000.0)}
     assert plan.profiles == fih.ProfilePlan((0.0, 7.0, 14.0, 21.0, 28.0), {"C": "free drug"})
-    assert plan.integrator.lanes == 4
+    assert plan.integrator.max_steps == 50000
     assert plan.context.product == "test antibody"
     assert plan.uncertainty is None
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qspx.experiment import build, load_experiment
-from qspx.fih import DoseContext, Mabel, ReceptorOccupancy
+from qspx.fih import BolusCmax, DoseContext, Mabel, ReceptorOccupancy
 from qspx.loading import load_model
 
 FILES = ("isb2001", "isb2001_wide", "demo")
@@ -47,8 +47,12 @@ def test_closed_form_doses(plans):
     """PA20 0.0020 and RO10 1.64, 2.34, 35.5 ug/kg: plasma volume 2.81 L, 70 kg, 194 kDa, worked by hand."""
     plan = plans["isb2001"]
     context = DoseContext(body_weight_kg=70.0, molar_mass_g_per_mol=194_000.0)
-    found = {m.label: m.estimate(context).dose_ug_per_kg for m in plan.methods
-             if isinstance(m, ReceptorOccupancy) or isinstance(m, Mabel) and isinstance(m.match, BolusCmax)}  # fmt: skip
+    into_plasma = [
+        m
+        for m in plan.methods
+        if isinstance(m, ReceptorOccupancy) or isinstance(m, Mabel) and isinstance(m.match, BolusCmax)
+    ]
+    found = {m.label: m.estimate(context).dose_ug_per_kg for m in into_plasma}
     per_nM = 2.81 * 194 / 70
     assert found == pytest.approx(
         {

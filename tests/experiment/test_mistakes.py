@@ -33,7 +33,7 @@ SCHEMA = [
     ('analyte = "free"\nsource = "made up"', 'analyte = "fre"\nsource = "made up"', r"analyte: must be one of free, total, but is 'fre'. Did you mean `free`\?"),
     ('reason = "a test"', 'reason = ""', r"proposal, reason: must not be empty"),
     ('title = "Tiny"', 'title = Tiny', r"cannot be read as TOML: .*line 1"),
-    ('[integrator]\nlanes = 4', '[integrator]\nlanes = "4"', r"integrator, lanes: must be a whole number, but is '4'"),
+    ('max_steps = 50000', 'max_steps = "4"', r"integrator, max_steps: must be a whole number, but is '4'"),
 ]  # fmt: skip
 
 MODEL = [

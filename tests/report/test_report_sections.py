@@ -41,10 +41,10 @@ def test_ratios_follow_from_the_estimates_of_the_route(rationale):
     first, target, basis = ratio_lines(rationale)
     # the IV estimates (0.0012, 0.0020) are of another route, and that of total drug (0.0047) is no match of free drug
     for sentence, dose in ((first, 0.5), (target, 5.0)):
-        assert f"{significant(dose / 0.0966)}–{significant(dose / 0.0425)}× the free-drug MABEL" in sentence
-        assert f"{significant(dose / 0.0047)}× the total-drug MABEL" in sentence
-        assert f"{significant(dose / 9.66)}× the MPAD" in sentence
-        assert f"{significant(dose / 5.31)}–{significant(dose / 2.61)}× the QSP estimates" in sentence
+        assert f"{significant(dose / 0.0966)}–{significant(dose / 0.0425)}× free-drug MABEL" in sentence
+        assert f"{significant(dose / 0.0047)}× total-drug MABEL" in sentence
+        assert f"{significant(dose / 9.66)}× MPAD" in sentence
+        assert f"{significant(dose / 5.31)}–{significant(dose / 2.61)}× QSP." in sentence
     assert basis == (
         "Decision-relevant estimates for the SC route: total-drug MABEL 0.00470\u00a0µg/kg; 3 free-drug MABEL, "
         "0.0425–0.0966\u00a0µg/kg; MPAD 9.66\u00a0µg/kg; 2 QSP, 2.61–5.31\u00a0µg/kg."

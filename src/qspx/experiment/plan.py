@@ -21,7 +21,7 @@ from qspx.fih import (
     RationaleContext,
     TypicalValueUncertainty,
 )
-from qspx.integrate import DiffraxIntegrator
+from qspx.integrate import AutomaticIntegrator
 from qspx.loading import load_model
 from qspx.model import AbstractModel
 
@@ -51,7 +51,7 @@ class Plan:
     methods: tuple[AbstractDoseMethod, ...]
     alternatives: tuple[Alternative, ...]
     profiles: ProfilePlan | None
-    integrator: DiffraxIntegrator
+    integrator: AutomaticIntegrator
     limitations: tuple[str, ...]
 
     def sample(self) -> Cohort:
@@ -93,7 +93,7 @@ class _Builder:
         with at("escalation"):
             escalation = build_escalation(c.escalation, model)
         with at("integrator"):
-            integrator = DiffraxIntegrator(**c.integrator.model_dump())
+            integrator = AutomaticIntegrator(**c.integrator.model_dump())
         return Plan(
             title=c.title,
             seed=c.seed,

@@ -149,12 +149,11 @@ class ProfilesTable(Table):
 
 
 class IntegratorTable(Table):
-    """Settings of `qspx.integrate.DiffraxIntegrator`."""
+    """Settings of `qspx.integrate.AutomaticIntegrator`."""
 
     rtol: Positive = 1e-6
     atol: Positive = 1e-12
     max_steps: Count = 100_000
-    lanes: Count = 16
 
 
 class Experiment(Table):

@@ -14,7 +14,7 @@ from scipy.interpolate import PchipInterpolator
 from .._errors import DoseError, ThresholdError
 from .._status import Status
 from ..dosing import DoseEvents, Regimen, dose_events
-from ..integrate import AbstractIntegrator, DiffraxIntegrator
+from ..integrate import AbstractIntegrator, AutomaticIntegrator
 from ..model import AbstractModel
 from ..simulation import solve_request
 from ..summaries import AbstractSummary
@@ -42,7 +42,7 @@ def dose_for_metric(
     A logarithmic grid over `dose_range` is simulated, then refined around the crossing. Raises `ThresholdError` where
     the target is not reached, always exceeded, or the metric is not monotone before its peak.
     """
-    integrator = integrator or DiffraxIntegrator()
+    integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], (), (), [metric])
     shape = dose_events(regimen.scaled_to(1.0), model)
     row = np.asarray(model.theta if theta is None else theta, dtype=float)

@@ -1,8 +1,18 @@
 """Integration of cohorts. The only package that imports diffrax; nobody outside knows which engine ran."""
 
+from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.rosenbrock import Rodas5P
 
-__all__ = ["AbstractIntegrator", "BatchIntegrator", "BatchSolution", "DiffraxIntegrator", "Rodas5P", "SolveRequest"]
+__all__ = [
+    "AbstractIntegrator",
+    "AutomaticIntegrator",
+    "BatchIntegrator",
+    "BatchSolution",
+    "DiffraxIntegrator",
+    "EngineWarning",
+    "Rodas5P",
+    "SolveRequest",
+]

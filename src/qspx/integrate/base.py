@@ -84,6 +84,10 @@ class AbstractIntegrator(abc.ABC):
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         """The same for one subject, as a traceable function of `theta` and `events` (for derivatives)."""
 
+    def chosen(self, request: SolveRequest) -> AbstractIntegrator:
+        """The integrator that will solve this request: itself, unless it picks among others."""
+        return self
+
     def for_one(self) -> AbstractIntegrator:
         """The same integrator set up for a single subject; results agree to the tolerance, not bit for bit."""
         return self

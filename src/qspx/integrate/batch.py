@@ -68,6 +68,10 @@ class BatchIntegrator(AbstractIntegrator):
             "lanes": self.lanes or widest_vector(),
         }
 
+    def prepare(self, request: SolveRequest) -> None:
+        """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
+        compiled(request.model, *_asked(request), self.lanes or widest_vector())
+
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
         return plain.solve_one(request, theta, events)

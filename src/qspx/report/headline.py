@@ -65,8 +65,7 @@ def _basis(name: str, members: Sequence[Any]) -> str:
 
 
 def _ratios(numerator: float, groups: Sequence[tuple[str, Sequence[Any]]]) -> str:
-    said = [f"{_times(numerator, [e.dose_ug_per_kg for e in members])} the {name}" for name, members in groups]
-    return f"{joined(said)} estimate{'s' if len(groups[-1][1]) > 1 else ''}"
+    return joined([f"{_times(numerator, [e.dose_ug_per_kg for e in members])} {name}" for name, members in groups])
 
 
 def _times(numerator: float, doses: Sequence[float]) -> str:

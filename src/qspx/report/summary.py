@@ -115,11 +115,10 @@ def _comparison_table(rationale: Any) -> Table:
 def _forest(rationale: Any) -> Figure:
     ax = figures.forest(rationale.estimates, marks=marks(rationale))
     alt = f"Forest plot of {len(rationale.estimates)} starting-dose estimates on a logarithmic dose axis."
-    marked = " Vertical lines: proposed doses." if marks(rationale) else ""
+    marked = "; vertical lines: proposed doses" if marks(rationale) else ""
     return Figure(
         "forest",
-        "All dose estimates; bars: 5–95 % intervals, contents as noted below the table. Filled: decision-relevant; "
-        f"hollow: context only.{marked}",
+        f"All dose estimates; bars: 5–95 % intervals (see the notes above); hollow: context only{marked}.",
         axes_svg(ax, "forest", label=alt),
         alt,
     )
