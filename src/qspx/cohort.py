@@ -144,16 +144,19 @@ class Cohort:
 
 
 def impossible(model: AbstractModel, theta: np.ndarray) -> dict[str, np.ndarray]:
-    """{reason: which rows of `theta`}: not positive although the parameter is on a log scale or a dose is divided by it
-    (body weight, molar mass, volume), or outside declared bounds. NaN is left to the solve."""
+    """{reason: which rows of `theta`}: outside declared bounds; not positive although a dose is divided by it (body
+    weight, molar mass, volume); negative although it is on a log scale (zero switches it off). NaN is left to the
+    solve."""
     roles = {model.body_weight, model.molar_mass, *(s.volume for s in model.species.values())}
     found = {}
     for i, (name, p) in enumerate(model.parameters.items()):
         x = theta[:, i]
         if p.bounds is not None:
             found[f"{name} outside {p.bounds[0]:g} to {p.bounds[1]:g}"] = (x < p.bounds[0]) | (x > p.bounds[1])
-        if name in roles or (p.scale == "log" and p.value > 0):
+        if name in roles:
             found[f"{name} not positive"] = x <= 0
+        elif p.scale == "log":
+            found[f"{name} negative"] = x < 0
     return found
 
 

@@ -79,5 +79,8 @@ class NoProgram(qspx.AbstractModel):
 def test_a_model_without_a_program_or_with_too_long_a_one_keeps_dense_factors():
     assert worth_unrolling(NoProgram()) is None
     assert worth_unrolling(model_called("isb2001")) is None
-    found = qspx.simulate(NoProgram(), qspx.Regimen.single(1.0, "nmol", "x"), [1.0])
+    with pytest.warns(qspx.integrate.EngineWarning, match="NoProgram cannot be compiled.*lgamma.*hundred times longer"):
+        found = qspx.simulate(NoProgram(), qspx.Regimen.single(1.0, "nmol", "x"), [1.0])
+    same = qspx.simulate(NoProgram(), qspx.Regimen.single(1.0, "nmol", "x"), [1.0], integrator=qspx.DiffraxIntegrator())
     assert 0 < found["x"][0] < 1
+    assert found["x"][0] == same["x"][0]
