@@ -14,7 +14,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src" / "qspx"
 
 LAYERS = [
-    "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _types _unit_check _unit_names "
+    "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check _unit_names "
     "progress provenance units weighted",
     "_model_hash _network_plan _network_units binding declarations distributions dosing "
     "loading model network protocol reaction summaries values",
