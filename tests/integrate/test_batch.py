@@ -16,7 +16,7 @@ from test_stepping import ARMS, MODEL, T0, T1, TIMES, WINDOWS, summaries
 from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regimen, Tmax, simulate, simulate_cohort
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events, subject_doses
+from qspx.dose_events import DoseEvents, dose_events, subject_doses
 from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, batch
 
 TIGHT = BatchIntegrator(rtol=1e-11, atol=1e-13)
@@ -122,9 +122,9 @@ def test_doses_are_those_of_the_subject():
         (Dose(3, "ug/kg", "depot"), Dose(5, "nmol", "C", 1.0, 0.2), Dose(5, "mg", "depot", 2, None, 0.4, 1))
     )
     events = rows_of(dose_events(doses, model), n)
-    found = batch._subject_doses(model, theta, events)
-    expected = jax.vmap(lambda *a: subject_doses(model, *a))(theta, DoseEvents(*map(jnp.asarray, events)))
-    for name, value in found.items():
+    found = subject_doses(model, theta, events, np)
+    expected = jax.vmap(lambda *a: subject_doses(model, *a, jnp))(theta, DoseEvents(*map(jnp.asarray, events)))
+    for name, value in found._asdict().items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-14)
 
 

@@ -13,7 +13,8 @@ from scipy.interpolate import PchipInterpolator
 
 from .._errors import DoseError, ThresholdError
 from .._status import Status
-from ..dosing import DoseEvents, Regimen, dose_events
+from ..dose_events import DoseEvents, dose_events
+from ..dosing import Regimen
 from ..integrate import AbstractIntegrator, AutomaticIntegrator
 from ..model import AbstractModel
 from ..simulation import solve_request

@@ -13,13 +13,13 @@ import numpy as np
 from qspx._errors import NotTraceable, SolveError
 from qspx._precision import require_x64
 from qspx._status import Status
-from qspx.dosing import DoseEvents
-from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.dose_events import DoseEvents, subject_doses
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_compile import Kernel, widest_vector
-from qspx.integrate.native_lanes import INTEGERS, READ, WRITTEN
 from qspx.integrate.native_loop import LoopWriter
+from qspx.integrate.native_memory import DOSES, INTEGERS, READ, WRITTEN
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel
@@ -70,18 +70,21 @@ class BatchIntegrator(AbstractIntegrator):
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
-        compiled(request.model, *_asked(request), self.lanes or widest_vector())
+        compiled(request.model, *_asked(request), self.lanes or widest_vector(), request.marks)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
         return plain.solve_one(request, theta, events)
 
-    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
+    def solve_batch(
+        self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
+    ) -> BatchSolution:
         require_x64()
-        run = compiled(request.model, *_asked(request), self.lanes or widest_vector())
+        run = compiled(request.model, *_asked(request), self.lanes or widest_vector(), request.marks)
         theta = np.ascontiguousarray(theta, dtype=float)
         rows = len(theta)
-        read = _read(request, theta, events)
+        samples = Samples.common(request, rows) if samples is None else samples
+        read = _read(request, theta, events, samples)
         written = _written(request, rows)
         arrays = [*read.values(), *written.values()]
         reals = np.array([request.t0, request.t1, self.rtol, self.atol])
@@ -104,7 +107,7 @@ class BatchIntegrator(AbstractIntegrator):
         elif ranges:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(solve, ranges))
-        return _solution(request, written)
+        return _solution(request, samples, written)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +128,12 @@ class Run:
 
 
 def compiled(
-    model: AbstractModel, samples: tuple[str, ...], endpoints: tuple[str, ...], kinds: frozenset[str], lanes: int
+    model: AbstractModel,
+    samples: tuple[str, ...],
+    endpoints: tuple[str, ...],
+    kinds: frozenset[str],
+    lanes: int,
+    marks: bool = False,
 ) -> Run:
     """The loop for a model and what is asked of it, from memory where an equal one has been compiled. Raises
     `SolveError` where the model has a construct without a scalar program."""
@@ -135,12 +143,12 @@ def compiled(
         raise SolveError(
             f"{model.name} cannot be compiled for BatchIntegrator: {e} Use DiffraxIntegrator for it."
         ) from e
-    return _compiled(low, seen, kinds, len(model.parameters), lanes)
+    return _compiled(low, seen, kinds, len(model.parameters), lanes, marks)
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int) -> Run:
-    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes)
+def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, marks: bool) -> Run:
+    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, marks)
     return Run(Kernel(writer.text(), "run", 4), writer.vectors, lanes)
 
 
@@ -161,58 +169,25 @@ def _ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def _read(request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> dict[str, np.ndarray]:
+def _read(request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples) -> dict[str, np.ndarray]:
     m = request.model
-    doses = _subject_doses(m, theta, events)
+    with np.errstate(all="ignore"):  # subjects with numbers that cannot be get a status
+        doses = subject_doses(m, theta, events, np)._asdict()
     rows, windows = len(theta), request.windows
     common = np.broadcast_to(np.append(windows.reshape(-1), request.t1), (rows, windows.size + 1))
-    stops = np.concatenate([doses["start"], doses["end"], common, np.full((rows, 1), np.inf)], axis=1)
+    stops = np.concatenate([doses["start"], doses["end"], doses["mark"], common, np.full((rows, 1), np.inf)], axis=1)
     wanted = _asked(request)[1]
     found = {
         "theta": theta,
-        **doses,
+        **{k: np.broadcast_to(doses[k], doses["start"].shape) for k in DOSES},
         "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
-        "time": np.append(np.asarray(request.times, dtype=float), np.inf),
+        "time": np.append(samples.time, np.full((rows, 1), np.inf), axis=1),
+        "before": np.append(samples.before, np.zeros((rows, 1)), axis=1).astype(float),
         "columns": np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64),
         "windows": windows,
         "unsigned": np.array([not s.signed for s in m.species.values()], dtype=float),
     }
     return {k: np.ascontiguousarray(found[k]) for k in READ}
-
-
-def _subject_doses(m: AbstractModel, theta: np.ndarray, events: DoseEvents) -> dict[str, np.ndarray]:
-    """`qspx.dosing.subject_doses` for many subjects; each with the same rounding whatever the others are."""
-    amount, volumes = np.asarray(events.amount, dtype=float), np.ones((len(theta), len(m.species)))
-    for i, s in enumerate(m.species.values()):
-        if s.volume:
-            volumes[:, i] = theta[:, m.parameter_index(s.volume)]
-    species = np.asarray(events.species, dtype=np.int64)
-    f_index, lag_index = np.asarray(events.bioavailability_index), np.asarray(events.lag_index)
-    given = np.take_along_axis(theta, np.maximum(f_index, 0), axis=1)
-    later = np.take_along_axis(theta, np.maximum(lag_index, 0), axis=1)
-    amount = amount * np.where(f_index >= 0, given, events.bioavailability)
-    for name, power in ((m.body_weight, events.weight_power), (m.molar_mass, events.mass_power)):
-        if name:
-            amount = amount * _power(theta[:, [m.parameter_index(name)]], np.asarray(power))
-    amount = amount / np.take_along_axis(volumes, species, axis=1)
-    infused = np.asarray(events.duration) > 0
-    duration = np.where(infused, events.duration, 1.0)
-    start = events.time + np.where(lag_index >= 0, later, events.lag)
-    return {
-        "start": start,
-        "end": np.where(infused, start + duration, np.inf),
-        "species": species,
-        "jump": np.where(infused, 0.0, amount),
-        "rate": np.where(infused, amount / duration, 0.0),
-    }
-
-
-def _power(x: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """x**power for powers -1, 0 and 1, rounded once."""
-    if not np.isin(power, (-1.0, 0.0, 1.0)).all():
-        raise SolveError(f"dose events hold a power other than -1, 0 and 1: {np.unique(power)}.")
-    with np.errstate(divide="ignore"):
-        return np.where(power == 0, 1.0, np.where(power > 0, x, 1.0 / x))
 
 
 def _written(request: SolveRequest, rows: int) -> dict[str, np.ndarray]:
@@ -226,7 +201,7 @@ def _written(request: SolveRequest, rows: int) -> dict[str, np.ndarray]:
     return {k: found[k] for k in WRITTEN}
 
 
-def _solution(request: SolveRequest, written: dict[str, np.ndarray]) -> BatchSolution:
+def _solution(request: SolveRequest, samples: Samples, written: dict[str, np.ndarray]) -> BatchSolution:
     """Numbers of failed subjects become NaN; a finite state whose observables are not finite is a failure as well."""
     values, status = written["values"], written["status"].astype(np.int32)
     kinds = [s.kind for s in request.summaries]
@@ -238,7 +213,9 @@ def _solution(request: SolveRequest, written: dict[str, np.ndarray]) -> BatchSol
     windows = request.windows
     averages = [i for i, kind in enumerate(kinds) if kind == "average"]
     summaries[:, averages] /= windows[averages, 1] - windows[averages, 0]
-    finite = np.isfinite(values).all(axis=(1, 2)) & np.isfinite(summaries).all(axis=1)
+    finite = (np.isfinite(values).all(axis=2) | ~np.isfinite(samples.time)).all(axis=1) & np.isfinite(summaries).all(
+        axis=1
+    )
     status[(status == Status.OK) & ~finite] = Status.NONFINITE
     failed = status != Status.OK
     values[failed], summaries[failed] = np.nan, np.nan

@@ -1,0 +1,73 @@
+"""Memory of the native loop: what it reads and writes, and what each lane is at."""
+
+from __future__ import annotations
+
+from qspx.integrate.lowering import Lowered
+from qspx.integrate.native_code import DOUBLE, INTEGER, POINTER, Array, Function
+from qspx.integrate.native_endpoints import Look, Windows
+from qspx.integrate.native_step import Lanes, Workspace
+from qspx.integrate.observed import Observed
+from qspx.integrate.tableaux import RosenbrockTableau
+
+# arguments of the run, by position in their blocks
+INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
+REALS = ("t0", "t1", "rtol", "atol")
+DOSES = ("start", "end", "species", "jump", "rate", "mark", "kind", "interval", "turn", "whole", "part")
+READ = ("theta", *DOSES, "stop", "time", "before", "columns", "windows", "unsigned")
+WRITTEN = ("values", "endpoints", "status", "steps", "end_time")
+_ARE_INTEGERS = {"species", "kind", "columns", "status", "steps"}
+
+START, EDGE = 1, 2  # why a lane needs a first step
+IDLE, RUNNING, WANTING = 0, 1, 2
+
+
+class LaneMemory:
+    """Memory of a run. `vectors` is the workspace it needs, but for 5 per summary."""
+
+    def __init__(
+        self,
+        low: Lowered,
+        seen: Observed,
+        table: RosenbrockTableau,
+        kinds: frozenset[str],
+        parameters: int,
+        lanes: int,
+        marks: bool,
+    ):
+        self.parameters, self.marks = parameters, marks
+        self.low, self.seen, self.table, self.kinds = low, seen, table, kinds
+        self.f = f = Function("run", 4, lanes, exported=True)
+        self.n = n = len(low.rates.outputs["rates"])
+        self.samples = len(seen.samples.outputs["samples"])
+        self.levels = len(seen.levels.outputs["levels"])
+        self.integers = {k: Array(f, "%a1", INTEGER)[i] for i, k in enumerate(INTEGERS)}
+        self.reals = {k: Array(f, "%a2", DOUBLE)[i] for i, k in enumerate(REALS)}
+        self.t0, self.t1, self.rtol, self.atol = (f.splat(self.reals[k]) for k in REALS)
+        self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN)}
+        work = Workspace(f, "%a3")
+        sizes = {
+            "theta": self.parameters,
+            "fixed": len(low.prologue.outputs["fixed"]),
+            "seen_fixed": len(seen.prologue.outputs["fixed"]),
+            "shift": 1,
+            "factors": len(low.factor.outputs["factors"]),
+            "guard": 1,
+        }
+        self.s = Lanes.of(work, n, table.stages, len(table.H), sizes)
+        self.k = Look.of(work, n, self.levels, self.samples)
+        self.h, self.stop, self.next_time, self.next_before, self.gap = (work.vectors(1) for _ in range(5))
+        self.origin, self.previous, self.saved = (work.vectors(n) for _ in range(3))
+        lane_numbers = [work.vectors(1, integers=True) for _ in range(11)]
+        (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
+        (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:8]
+        (self.run_in, self.final, self.later) = lane_numbers[8:]
+        self.windows = Windows(
+            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1)
+        )
+        self.vectors = work.used
+        self.running = f.variable(INTEGER, 0)
+        self.queue = f.variable(INTEGER, self.integers["first"])
+
+    def _block(self, i: int, name: str) -> Array:
+        pointer = Array(self.f, "%a0", POINTER)[i]
+        return Array(self.f, pointer.name, INTEGER if name in _ARE_INTEGERS else DOUBLE)
