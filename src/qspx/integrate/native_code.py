@@ -196,6 +196,14 @@ class Function:
     def integer(self, x: int) -> Value:
         return self.constant(x, INTEGER)
 
+    def to_integer(self, x: Value) -> Value:
+        """A double towards zero."""
+        return self.emit(f"fptosi double {x.name} to i64", INTEGER)
+
+    def to_double(self, x: Value) -> Value:
+        """A 64-bit integer as a double."""
+        return self.emit(f"sitofp i64 {x.name} to double", DOUBLE)
+
     def unary(self, intrinsic: str, x: Value) -> Value:
         """An LLVM intrinsic of one vector: fabs, sqrt, floor, ceil, rint."""
         suffix = f"v{self.lanes}f64" if x.type.startswith("<") else "f64"

@@ -12,8 +12,9 @@ from qspx.integrate.native_step import Lanes, Workspace, curve
 from qspx.integrate.observed import Observed, states_read
 from qspx.integrate.program import Program
 
-LARGEST, LARGEST_AT, SMALLEST, AREA, LAST = range(5)
-EMPTY = (-np.inf, 0.0, np.inf, 0.0, 0.0)  # before the first step
+# running endpoints of a summary, and where they were found: the time, and the number of the step's record on the tape
+LARGEST, LARGEST_AT, SMALLEST, AREA, LAST, SMALLEST_AT, LARGEST_RECORD, SMALLEST_RECORD = range(8)
+EMPTY = (-np.inf, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0)  # before the first step
 _NODES, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
 
 
@@ -34,13 +35,14 @@ class Look:
     top: Array
     at: Array
     low: Array
+    low_at: Array
     area: Array
     inner: Array
 
     @classmethod
     def of(cls, work: Workspace, n: int, count: int, samples: int) -> Look:
         sizes = {"time": 1, **dict.fromkeys(("y", "dy", "ddy"), n), "levels": max(count, samples)}
-        sizes |= dict.fromkeys(("slopes", "bends", "top", "at", "low", "area"), count)
+        sizes |= dict.fromkeys(("slopes", "bends", "top", "at", "low", "low_at", "area"), count)
         sizes |= {"node_levels": 3 * count, "node_slopes": 3 * count, "inner": 4 * count}
         return cls(count, **{k: work.vectors(size) for k, size in sizes.items()})
 
@@ -53,6 +55,7 @@ class Windows:
     columns: Array
     edges: Array
     ends: Array
+    record: Array
 
     def masks(self, i: Value, s: Lanes, accept: Value) -> tuple[Value, Value]:
         """Where the accepted step lies in window i, and where the window ends with it."""
@@ -92,17 +95,21 @@ def update(f: Function, s: Lanes, k: Look, w: Windows, seen: Observed, kinds: Co
             f.call("levels", s.end, s.y1, s.theta, s.seen_fixed, k.levels)
             with f.loop(w.count) as i:
                 at_end = w.masks(i, s, accept)[1]
-                place = w.ends.at(i * 5)
+                place = w.ends.at(i * len(EMPTY))
                 place[LAST] = at_end.where(k.levels[w.columns[i]], place[LAST])
 
 
 def _record(f: Function, k: Look, w: Windows, i: Value, inside: Value, kinds: Collection[str]) -> None:
-    column, place = w.columns[i], w.ends.at(i * 5)
+    column, place = w.columns[i], w.ends.at(i * len(EMPTY))
     if {"max", "tmax", "min"} & set(kinds):
         higher = inside & (k.top[column] > place[LARGEST])
         place[LARGEST_AT] = higher.where(k.at[column], place[LARGEST_AT])
+        place[LARGEST_RECORD] = higher.where(w.record[0], place[LARGEST_RECORD])
         place[LARGEST] = higher.where(k.top[column], place[LARGEST])
-        place[SMALLEST] = inside.where(f.smaller(place[SMALLEST], k.low[column]), place[SMALLEST])
+        lower = inside & ((k.low[column] < place[SMALLEST]) | k.low[column].is_nan())
+        place[SMALLEST_AT] = lower.where(k.low_at[column], place[SMALLEST_AT])
+        place[SMALLEST_RECORD] = lower.where(w.record[0], place[SMALLEST_RECORD])
+        place[SMALLEST] = lower.where(k.low[column], place[SMALLEST])
     if {"auc", "average"} & set(kinds):
         place[AREA] = inside.where(place[AREA] + k.area[column], place[AREA])
 
@@ -122,10 +129,12 @@ def _extremes(f: Function, s: Lanes, k: Look, seen: Observed, times_of: bool, li
         inner = lies & ~place.is_nan()
         with f.when(inner.any()):
             look_at(f, s, k, "levels", seen.levels, inner.where(place, f.number(0.0)), 0)
-            level, higher = k.levels[j], inner & (k.levels[j] > k.top[j])
+            level = k.levels[j]
+            higher, lower = inner & (level > k.top[j]), inner & ((level < k.low[j]) | level.is_nan())
             k.at[j] = higher.where(k.time[0], k.at[j])
             k.top[j] = higher.where(level, k.top[j])
-            k.low[j] = inner.where(f.smaller(k.low[j], level), k.low[j])
+            k.low_at[j] = lower.where(k.time[0], k.low_at[j])
+            k.low[j] = lower.where(level, k.low[j])
     if times_of:
         with f.loop(k.count) as j:
             _refine(f, s, k, seen, j, lies)
@@ -136,11 +145,12 @@ def _start_from_nodes(f: Function, s: Lanes, k: Look, j: Value) -> None:
     nodes = [k.node_levels[i * k.count + j] for i in range(3)]
     slopes = [k.node_slopes[i * k.count + j] for i in range(3)]
     half = 0.5 * (s.end[0] - s.t[0])
-    top, low, at = nodes[0], nodes[0], s.t[0]
+    top, low, at, low_at = nodes[0], nodes[0], s.t[0], s.t[0]
     for node, time in zip(nodes[1:], (s.t[0] + half, s.end[0]), strict=True):
-        higher = node > top
-        top, at, low = higher.where(node, top), higher.where(time, at), f.smaller(low, node)
-    k.top[j], k.at[j], k.low[j] = top, at, low
+        higher, lower = node > top, (node < low) | node.is_nan()
+        top, at = higher.where(node, top), higher.where(time, at)
+        low, low_at = lower.where(node, low), lower.where(time, low_at)
+    k.top[j], k.at[j], k.low[j], k.low_at[j] = top, at, low, low_at
     for i in range(2):
         turns = _turning_points(f, nodes[i], nodes[i + 1], slopes[i] * half, slopes[i + 1] * half)
         for r, u in enumerate(turns):

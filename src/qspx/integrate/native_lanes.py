@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from qspx._status import Status
 from qspx.integrate.native_code import Value
-from qspx.integrate.native_doses import DoseWriter
 from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_memory import IDLE, RUNNING, START, WANTING
+from qspx.integrate.native_tape import TapeWriter
 
 
-class LaneWriter(DoseWriter):
+class LaneWriter(TapeWriter):
     """Writes how a lane takes a subject and hands in its results."""
 
     def _refill(self) -> None:
@@ -57,7 +57,10 @@ class LaneWriter(DoseWriter):
                 self._store_sample(lane)
         with f.loop(self.integers["summaries"]) as i:
             for kind, value in enumerate(EMPTY):
-                self.windows.ends.at(i * 5).lane(kind, lane)[0] = value
+                self.windows.ends.at(i * len(EMPTY)).lane(kind, lane)[0] = value
+        self.records.lane(0, lane)[0] = 0.0
+        self.later.lane(0, lane)[0] = 0
+        self._record_stop(lane)
         self._at_stop(lane)
         self.fresh.lane(0, lane)[0] = START
         self._reject_early_doses(lane)
@@ -74,10 +77,12 @@ class LaneWriter(DoseWriter):
     def _write(self, lane: Value) -> None:
         """Results of the lane's subject."""
         f = self.f
-        row = self.row.lane(0, lane)[0]
-        for name, array in (("status", self.status), ("steps", self.steps), ("end_time", self.s.t)):
+        row, t = self.row.lane(0, lane)[0], self.s.t.lane(0, lane)[0]
+        self._record(lane, t, t, False, self.s.y)
+        written = (("status", self.status), ("steps", self.steps), ("end_time", self.s.t), ("records", self.records))
+        for name, array in written:
             self.memory[name][row] = array.lane(0, lane)[0]
-        count = self.integers["summaries"] * 5
+        count = self.integers["summaries"] * len(EMPTY)
         out = self.memory["endpoints"].at(row * count)
         with f.loop(count) as i:
             out[i] = self.windows.ends.lane(i, lane)[0]

@@ -43,7 +43,7 @@ class LoopWriter(LaneWriter):
         ]
         if low.drift is not None:
             functions.append(("drift", low.drift, ("t", "y", "theta", "fixed")))
-        parts = [printed(name, program, dict.fromkeys(groups, 0), lanes) for name, program, groups in functions]
+        parts = [printed(name, program, groups, lanes) for name, program, groups in functions]
         return "\n".join([declarations(lanes), *parts, self.f.text()])
 
     # the run ------------------------------------------------------------------------------------------------------
@@ -82,6 +82,7 @@ class LoopWriter(LaneWriter):
         norm = error(f, s, self.rtol, self.atol, self.memory["unsigned"])
         accept = active & (norm <= 1.0)
         self._look(accept & self.run_in[0].equals(0) if self.marks else accept)
+        self._record_steps(accept)
         used, factor = s.end[0] - t, step_factor(f, norm, self.table.order)
         longer = used * factor
         kept = reaches.where(f.larger(h, longer), longer)
@@ -95,6 +96,7 @@ class LoopWriter(LaneWriter):
         with f.when(hit.any()):
             with f.loop(f.lanes) as lane:
                 with f.when(self.mask.lane(0, lane)[0] < 0):
+                    self._record_stop(lane)
                     self._at_stop(lane)
         if self.samples:
             self._sample_at(accept & self.run_in[0].equals(0) if self.marks else accept)

@@ -14,15 +14,16 @@ INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries
 REALS = ("t0", "t1", "rtol", "atol")
 DOSES = ("start", "end", "species", "jump", "rate", "mark", "kind", "interval", "turn", "whole", "part")
 READ = ("theta", *DOSES, "stop", "time", "before", "columns", "windows", "unsigned")
-WRITTEN = ("values", "endpoints", "status", "steps", "end_time")
-_ARE_INTEGERS = {"species", "kind", "columns", "status", "steps"}
+WRITTEN = ("values", "endpoints", "status", "steps", "end_time", "records")
+TAPE = ("tape", "tape_first")  # records of the run, and the number of the first record of each row
+_ARE_INTEGERS = {"species", "kind", "columns", "status", "steps", "tape_first"}
 
 START, EDGE = 1, 2  # why a lane needs a first step
 IDLE, RUNNING, WANTING = 0, 1, 2
 
 
 class LaneMemory:
-    """Memory of a run. `vectors` is the workspace it needs, but for 5 per summary."""
+    """Memory of a run. `vectors` is the workspace it needs, but for those of `EMPTY` per summary."""
 
     def __init__(
         self,
@@ -33,8 +34,9 @@ class LaneMemory:
         parameters: int,
         lanes: int,
         marks: bool,
+        tape: bool,
     ):
-        self.parameters, self.marks = parameters, marks
+        self.parameters, self.marks, self.tape = parameters, marks, tape
         self.low, self.seen, self.table, self.kinds = low, seen, table, kinds
         self.f = f = Function("run", 4, lanes, exported=True)
         self.n = n = len(low.rates.outputs["rates"])
@@ -43,7 +45,7 @@ class LaneMemory:
         self.integers = {k: Array(f, "%a1", INTEGER)[i] for i, k in enumerate(INTEGERS)}
         self.reals = {k: Array(f, "%a2", DOUBLE)[i] for i, k in enumerate(REALS)}
         self.t0, self.t1, self.rtol, self.atol = (f.splat(self.reals[k]) for k in REALS)
-        self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN)}
+        self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN + (TAPE if tape else ()))}
         work = Workspace(f, "%a3")
         sizes = {
             "theta": self.parameters,
@@ -55,14 +57,16 @@ class LaneMemory:
         }
         self.s = Lanes.of(work, n, table.stages, len(table.H), sizes)
         self.k = Look.of(work, n, self.levels, self.samples)
-        self.h, self.stop, self.next_time, self.next_before, self.gap = (work.vectors(1) for _ in range(5))
+        self.h, self.stop, self.next_time, self.next_before, self.gap, self.records = (
+            work.vectors(1) for _ in range(6)
+        )
         self.origin, self.previous, self.saved = (work.vectors(n) for _ in range(3))
         lane_numbers = [work.vectors(1, integers=True) for _ in range(11)]
         (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
         (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:8]
         (self.run_in, self.final, self.later) = lane_numbers[8:]
         self.windows = Windows(
-            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1)
+            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1), self.records
         )
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)

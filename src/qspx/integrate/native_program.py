@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qspx.integrate import native_math
@@ -55,15 +55,22 @@ def _together(name: str, lanes: int) -> str:
     return f.text([f.vector] * LIBRARY[name], f"ret {f.vector} {result.name}")
 
 
-def printed(name: str, program: Program, groups: Mapping[str, int], lanes: int) -> str:
-    """A function of pointers to the input `groups`, then to the outputs, in the order of `program.outputs`."""
-    f = Function(name, len(groups) + len(program.outputs), lanes)
-    arrays = [Array(f, a, f.vector) for a in f.arguments]
-    inputs = dict(zip(groups, arrays, strict=False))
-    found = program.evaluate(inputs, _functions(f))
-    for array, values in zip(arrays[len(groups) :], found.values(), strict=True):
-        for i, value in enumerate(values):
-            array[i] = _number(f, value)
+def printed(
+    name: str,
+    program: Program,
+    groups: Sequence[str],
+    lanes: int,
+    places: Mapping[str, Sequence[int]] | None = None,
+) -> str:
+    """A function of pointers to the input `groups`, then to the outputs, in the order of `program.outputs`. An output
+    that is also an input is changed in place, at its `places`."""
+    outputs = [group for group in program.outputs if group not in groups]
+    f = Function(name, len(groups) + len(outputs), lanes)
+    arrays = {k: Array(f, a, f.vector) for k, a in zip([*groups, *outputs], f.arguments, strict=True)}
+    found = program.evaluate(arrays, _functions(f))
+    for group, values in found.items():
+        for i, value in zip((places or {}).get(group, range(len(values))), values, strict=True):
+            arrays[group][i] = _number(f, value)
     return f.text()
 
 

@@ -71,8 +71,10 @@ def combined(weights: Iterable[float], values: Sequence[Value]) -> Value | None:
     return total
 
 
-def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
-    """`s.y1`, `s.stages` and `s.guard` of the step from `s.t` to `s.end`, given the rates at its start."""
+def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool, inside: Sequence[Array] | None = None) -> None:
+    """`s.y1`, `s.stages` and `s.guard` of the step from `s.t` to `s.end`, given the rates at its start. The arguments
+    of the stages but the first go to `inside`, or one after the other to `s.inside`."""
+    places = inside or [s.inside] * (table.stages - 1)
     width = s.end[0] - s.t[0]
     inverse = 1.0 / width
     s.shift[0] = inverse / table.gamma
@@ -87,12 +89,12 @@ def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
             with f.loop(s.n) as q:
                 earlier = [s.stages[j][q] for j in range(i)]
                 moved = combined(table.A[i], earlier)
-                s.inside[q] = s.y[q] + moved if moved else s.y[q]
+                places[i - 1][q] = s.y[q] + moved if moved else s.y[q]
                 pulled = combined(table.C[i], earlier)
                 pull = inverse * pulled if pulled else f.number(0.0)
                 s.right[q] = pull + s.infusion[q]
             time[0] = s.t[0] + table.alpha[i] * width
-            f.call("rates", time, s.inside, s.theta, s.fixed, s.rates)
+            f.call("rates", time, places[i - 1], s.theta, s.fixed, s.rates)
         with f.loop(s.n) as q:
             right = s.rates[q] + s.right[q] if i else s.rates[q]
             if drifts and table.gamma_i[i]:
@@ -100,7 +102,7 @@ def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
             s.right[q] = right
         f.call("solve", s.factors, s.right, s.theta, s.fixed, s.stages[i])
     with f.loop(s.n) as q:
-        s.y1[q] = s.inside[q] + s.stages[-1][q]
+        s.y1[q] = places[-1][q] + s.stages[-1][q]
 
 
 def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> Value:

@@ -164,6 +164,7 @@ def _named(graph: Graph, k: int) -> tuple[str, int]:
 
 def frontier(graph: Graph, roots: Iterable[int]) -> list[int]:
     """The nodes that depend on parameters alone and are read by one that does not, or are roots: what to compute once
-    per subject. Inputs and constants are left out."""
-    kept = graph.reachable(roots, frozenset(k for k in range(len(graph)) if graph.fixed[k]))
-    return [k for k in kept if graph.fixed[k] and graph.ops[k] not in (Op.CONST, Op.INPUT)]
+    per subject. Inputs, constants and truth values are left out; a truth value is found again from its operands."""
+    kept_values = frozenset(k for k in range(len(graph)) if graph.fixed[k] and not graph.is_boolean(k))
+    kept = graph.reachable(roots, kept_values)
+    return [k for k in kept if k in kept_values and graph.ops[k] not in (Op.CONST, Op.INPUT)]
