@@ -71,8 +71,11 @@ class Value:
     def __or__(self, other):
         return self._with(other, "", "or")
 
+    def __xor__(self, other):
+        return self._with(other, "", "xor")
+
     def __invert__(self):
-        return self._with(self.code.constant(-1, self.type), "", "xor")
+        return self ^ -1
 
     def _compared(self, other: Any, relation: str) -> Value:
         other = self.code.constant(other, self.type)

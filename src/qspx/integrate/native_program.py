@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qspx.integrate import native_math
+from qspx.integrate import native_erf, native_math, native_trigonometry
 from qspx.integrate.native_code import DOUBLE, Array, Function, Value
 from qspx.integrate.operations import Op
 from qspx.integrate.program import Program
@@ -24,7 +24,19 @@ LIBRARY = {
     "erf": 1,
     "fmod": 2,
 }
-TOGETHER = {"exp": native_math.exp, "log": native_math.log, "pow": native_math.power}  # of all lanes at once
+# of all lanes at once
+TOGETHER = {
+    "exp": native_math.exp,
+    "log": native_math.log,
+    "expm1": native_math.expm1,
+    "log1p": native_math.log1p,
+    "pow": native_math.power,
+    "sin": native_trigonometry.sin,
+    "cos": native_trigonometry.cos,
+    "tanh": native_math.tanh,
+    "atan": native_trigonometry.atan,
+    "erf": native_erf.erf,
+}
 INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "rint")
 
 
