@@ -289,5 +289,8 @@ def test_settings_are_checked_and_named():
     for name in ("rtol", "max_steps", "lanes", "threads"):
         with pytest.raises(SolveError, match=f"`{name}` must be"):
             BatchIntegrator(**{name: 0})
+    with pytest.raises(SolveError, match="`precision` must be"):
+        BatchIntegrator(precision="float16")
     expected = {"integrator": "BatchIntegrator", "solver": "Rodas5P", "rtol": 1e-6, "atol": 1e-12}
-    assert BatchIntegrator(lanes=4).settings == expected | {"max_steps": 100_000, "lanes": 4}
+    expected |= {"max_steps": 100_000, "lanes": 4, "precision": "float64"}
+    assert BatchIntegrator(lanes=4).settings == expected

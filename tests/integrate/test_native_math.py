@@ -55,6 +55,8 @@ CASES = {
 # zeros and subnormal numbers of both signs, ends of the range, and beyond what exp can do
 SPECIAL = np.array([0.0, 5e-324, 1e-310, 2.3e-308, 1e-17, 1.0, 709.7, 709.79, 746, 1.7e308, np.inf, np.nan])
 SPECIAL = np.concatenate([SPECIAL, -SPECIAL])
+SPECIAL_FLOATS = np.array([0.0, 1e-45, 1e-40, 1e-20, 1.0, 88.7, 88.73, 104.0, 3e38, np.inf, np.nan], np.float32)
+SPECIAL_FLOATS = np.concatenate([SPECIAL_FLOATS, -SPECIAL_FLOATS])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -81,6 +83,23 @@ def test_special_arguments_are_treated_as_in_c(name):
     np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(expected[numbers]))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_functions_of_floats_are_right_to_two_units(name):
+    """numpy's doubles are exact at this precision."""
+    case, largest = CASES[name], float(np.finfo(np.float32).max)
+    x = case.arguments[np.abs(case.arguments) < (87 if name in ("exp", "expm1") else largest)].astype(np.float32)
+    x = np.concatenate([x[(x > -1) | (name != "log1p")], SPECIAL_FLOATS])
+    found = applied(case.native, x)
+    with np.errstate(all="ignore"):
+        exact = case.numpy(x.astype(float))
+        rounded = exact.astype(np.float32)
+    numbers = np.isfinite(rounded)
+    np.testing.assert_array_equal(found[~numbers], rounded[~numbers])
+    off = np.abs(found[numbers] - exact[numbers]) / np.spacing(np.abs(rounded[numbers])).astype(float)
+    assert off.max() <= 1.5
+    np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(exact[numbers]))
+
+
 @pytest.mark.parametrize("name", ["sin", "cos", "erf"])
 def test_a_hard_neighbour_changes_no_bit(name):
     """A large number sends the vector to the C library, or to another formula, in its own lane only."""
@@ -99,3 +118,5 @@ def test_powers_of_every_kind_of_number():
     rng = np.random.default_rng(1)
     x, y = np.exp(rng.uniform(-30, 30, 4000)), rng.uniform(-5, 5, 4000)
     np.testing.assert_allclose(applied(native_math.power, x, y), x**y, rtol=5e-14)
+    x, y = (a[np.abs(y * np.log(x)) < 80].astype(np.float32) for a in (x, y))
+    np.testing.assert_allclose(applied(native_math.power, x, y), x.astype(float) ** y, rtol=2e-5)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from qspx._errors import NotTraceable, SolveError
-from qspx._precision import require_x64
+from qspx._precision import PrecisionWarning, require_x64
 from qspx._status import Status
 from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
+from qspx.integrate.native_code import DOUBLE, FLOAT, FORMATS
 from qspx.integrate.native_compile import Kernel, widest_vector
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import DOSES, INTEGERS, READ, WRITTEN
@@ -24,6 +26,9 @@ from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel
 
+_REALS = {"float64": DOUBLE, "float32": FLOAT}
+# what float32 can resolve: about 100 roundings in a step, and squares of what is divided by `atol`
+_SMALLEST_RTOL, _SMALLEST_ATOL = 1e-5, 1e-15
 _KINDS = {"max": 0, "tmax": 1, "min": 2, "auc": 3, "average": 3, "last": 4}
 
 
@@ -37,9 +42,12 @@ class BatchIntegrator(AbstractIntegrator):
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
-        lanes: subjects in one vector of the processor: 2, 4 or 8; None is the width of its registers. A subject's
+        lanes: subjects in one vector of the processor: 2, 4, 8 or 16; None is the width of its registers. A subject's
             result does not depend on it beyond rounding, and not at all on the other subjects.
         threads: threads to use; None is one per processor. Results do not depend on it.
+        precision: "float64", or "float32" for states, parameters and observables (times and areas stay float64), which
+            takes about half the time and cannot have an `rtol` below 1e-5. It is for exploring, not for results to
+            keep, and emits a `PrecisionWarning`. Derivatives are float64 in either case.
     """
 
     rtol: float = 1e-6
@@ -47,15 +55,40 @@ class BatchIntegrator(AbstractIntegrator):
     max_steps: int = 100_000
     lanes: int | None = None
     threads: int | None = None
+    precision: str = "float64"
 
     def __post_init__(self):
         for name in ("rtol", "atol", "max_steps"):
             if not getattr(self, name) > 0:
                 raise SolveError(f"Argument `{name}` must be > 0, but {getattr(self, name)} was given.")
-        if self.lanes not in (None, 2, 4, 8):
-            raise SolveError(f"Argument `lanes` must be 2, 4, 8 or None, but {self.lanes} was given.")
+        if self.lanes not in (None, 2, 4, 8, 16):
+            raise SolveError(f"Argument `lanes` must be 2, 4, 8, 16 or None, but {self.lanes} was given.")
         if self.threads is not None and self.threads < 1:
             raise SolveError(f"Argument `threads` must be >= 1 or None, but {self.threads} was given.")
+        if self.precision not in _REALS:
+            raise SolveError(f'Argument `precision` must be "float64" or "float32", but {self.precision!r} was given.')
+        if self.precision == "float32":
+            self._check_float32()
+
+    def _check_float32(self) -> None:
+        for name, smallest in (("rtol", _SMALLEST_RTOL), ("atol", _SMALLEST_ATOL)):
+            if getattr(self, name) < smallest:
+                raise SolveError(
+                    f'Argument `{name}` must be >= {smallest:g} with precision="float32", but {getattr(self, name):g} '
+                    f'was given. Set {name}={10 * smallest:g}, or use precision="float64".'
+                )
+        warnings.warn(
+            "States and parameters are computed in float32: about six digits, and numbers between 1e-38 and 3e38. Use "
+            'precision="float64" for results to keep.',
+            PrecisionWarning,
+            4,
+        )
+
+    @property
+    def _shape(self) -> tuple[int, str]:
+        """Lanes and their kind of number."""
+        real = _REALS[self.precision]
+        return self.lanes or widest_vector(real), real
 
     @property
     def settings(self) -> dict[str, object]:
@@ -65,12 +98,13 @@ class BatchIntegrator(AbstractIntegrator):
             "rtol": self.rtol,
             "atol": self.atol,
             "max_steps": self.max_steps,
-            "lanes": self.lanes or widest_vector(),
+            "lanes": self._shape[0],
+            "precision": self.precision,
         }
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
-        compiled(request.model, *_asked(request), self.lanes or widest_vector(), request.marks)
+        compiled(request.model, *_asked(request), *self._shape, request.marks)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
@@ -80,7 +114,7 @@ class BatchIntegrator(AbstractIntegrator):
         self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
     ) -> BatchSolution:
         require_x64()
-        run = compiled(request.model, *_asked(request), self.lanes or widest_vector(), request.marks)
+        run = compiled(request.model, *_asked(request), *self._shape, request.marks)
         theta = np.ascontiguousarray(theta, dtype=float)
         rows = len(theta)
         samples = Samples.common(request, rows) if samples is None else samples
@@ -112,18 +146,20 @@ class BatchIntegrator(AbstractIntegrator):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A compiled loop: `kernel`, the workspace it needs (vectors, and vectors per summary), and its lanes."""
+    """A compiled loop: `kernel`, the workspace it needs (vectors, and 5 of doubles per summary), its lanes and their
+    kind of number."""
 
     kernel: Kernel
     vectors: int
     lanes: int
+    real: str
 
     def __call__(self, arrays: list[np.ndarray], integers: np.ndarray, reals: np.ndarray) -> None:
         pointers = np.array([a.ctypes.data for a in arrays], dtype=np.uint64)
-        size = self.vectors + 5 * int(integers[INTEGERS.index("summaries")])
-        work = np.zeros((size + 1) * self.lanes)
-        width = 8 * self.lanes
-        aligned = -(-work.ctypes.data // width) * width
+        doubles = 5 * int(integers[INTEGERS.index("summaries")])
+        size = (self.vectors * FORMATS[self.real].bits // 8 + 8 * doubles) * self.lanes
+        work = np.zeros(size + 64, np.uint8)
+        aligned = -(-work.ctypes.data // 64) * 64
         self.kernel(pointers.ctypes.data, integers.ctypes.data, reals.ctypes.data, aligned)
 
 
@@ -133,6 +169,7 @@ def compiled(
     endpoints: tuple[str, ...],
     kinds: frozenset[str],
     lanes: int,
+    real: str = DOUBLE,
     marks: bool = False,
 ) -> Run:
     """The loop for a model and what is asked of it, from memory where an equal one has been compiled. Raises
@@ -143,13 +180,15 @@ def compiled(
         raise SolveError(
             f"{model.name} cannot be compiled for BatchIntegrator: {e} Use DiffraxIntegrator for it."
         ) from e
-    return _compiled(low, seen, kinds, len(model.parameters), lanes, marks)
+    return _compiled(low, seen, kinds, len(model.parameters), lanes, real, marks)
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, marks: bool) -> Run:
-    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, marks)
-    return Run(Kernel(writer.text(), "run", 4), writer.vectors, lanes)
+def _compiled(
+    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, real: str, marks: bool
+) -> Run:
+    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, real, marks)
+    return Run(Kernel(writer.text(), "run", 4), writer.vectors, lanes, real)
 
 
 def _asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:

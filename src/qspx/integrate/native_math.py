@@ -14,12 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.polynomial import Polynomial
 
-from qspx.integrate.native_code import Function, Value
+from qspx.integrate.native_code import DOUBLE, FLOAT, Function, Value
 
-# log(2) in two parts; the first has 33 bits, so that its product with an exponent is exact
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+# log(2) in two parts; the first has 33 bits (9 for floats), so that its product with an exponent is exact
+_LN2 = {
+    DOUBLE: (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+    FLOAT: (0.693359375, -2.12194440054690583e-4),
+}
 _FDLIBM = (
     6.666666666666735130e-01,
     3.999999999940941908e-01,
@@ -29,31 +33,40 @@ _FDLIBM = (
     1.531383769920937332e-01,
     1.479819860511658591e-01,
 )
-_LARGEST, _SMALLEST = 709.8, -745.2  # exp overflows above and is zero below
-_TINY = 2.0**-1022
-_SIGN = -(1 << 63)
+_RANGE = {DOUBLE: (-745.2, 709.8), FLOAT: (-104.0, 88.73)}  # exp is zero below and overflows above
 
 
 def bits(x: Value) -> Value:
-    """The same 64 bits as integers."""
+    """The same bits as words."""
     f = x.code
-    return f.emit(f"bitcast {f.vector} {x.name} to {f.integers}", f.integers)
+    return f.emit(f"bitcast {f.vector} {x.name} to {f.words}", f.words)
 
 
 def from_bits(x: Value) -> Value:
     f = x.code
-    return f.emit(f"bitcast {f.integers} {x.name} to {f.vector}", f.vector)
+    return f.emit(f"bitcast {f.words} {x.name} to {f.vector}", f.vector)
 
 
-def rounded_to_integers(x: Value) -> Value:
+def rounded_to_words(x: Value) -> Value:
     """Towards zero; x must be a number within their range."""
     f = x.code
-    return f.emit(f"fptosi {f.vector} {x.name} to {f.integers}", f.integers)
+    return f.emit(f"fptosi {x.type} {x.name} to {f.words}", f.words)
 
 
-def as_doubles(x: Value) -> Value:
+def from_words(x: Value) -> Value:
+    """Whole numbers as real ones, rounded."""
     f = x.code
-    return f.emit(f"sitofp {f.integers} {x.name} to {f.vector}", f.vector)
+    return f.emit(f"sitofp {f.words} {x.name} to {f.vector}", f.vector)
+
+
+def words_of(f: Function, x: float) -> int:
+    """The bits of a constant."""
+    return int(np.array(x, f.info.dtype).view(f"i{f.info.bits // 8}"))
+
+
+def sign_bit(f: Function) -> int:
+    """The word that has no other bit."""
+    return -(1 << (f.info.bits - 1))
 
 
 def shifted(x: Value, by: int) -> Value:
@@ -64,7 +77,7 @@ def shifted(x: Value, by: int) -> Value:
 
 def with_sign_of(x: Value, magnitude: Value) -> Value:
     """A number that is not negative, with the sign of `x`, also where both are zero."""
-    return from_bits(bits(magnitude) | (bits(x) & _SIGN))
+    return from_bits(bits(magnitude) | (bits(x) & sign_bit(x.code)))
 
 
 def polynomial(coefficients: Sequence[float | Value], x: Value) -> Value:
@@ -83,63 +96,73 @@ def clamped(x: Value, low: float, high: float) -> Value:
 
 
 def _power_of_two(k: Value) -> Value:
-    """2**k for whole -1022 <= k <= 1023."""
-    return from_bits(shifted(rounded_to_integers(k) + 1023, 52))
+    """2**k for whole k from -1022 to 1023 (-126 to 127 for floats)."""
+    info = k.code.info
+    return from_bits(shifted(rounded_to_words(k) + (info.maxexp - 1), info.nmant))
 
 
-# Taylor's coefficients of (exp(r) - 1 - r) / r**2
-_EXP = [1 / math.factorial(i) for i in range(2, 14)]
+def _second_order(r: Value) -> Value:
+    """exp(r) - 1 - r, from Taylor's series."""
+    terms = range(2, 14 if r.code.real == DOUBLE else 8)
+    return r * r * polynomial([1 / math.factorial(i) for i in terms], r)
 
 
 def exp(f: Function, x: Value) -> Value:
-    inside = clamped(x, _SMALLEST, _LARGEST)
+    smallest, largest = _RANGE[f.real]
+    ln2_high, ln2_low = _LN2[f.real]
+    inside = clamped(x, smallest, largest)
     k = f.unary("rint", inside * (1 / math.log(2)))
-    r = (inside - k * _LN2_HIGH) - k * _LN2_LOW
-    series = 1.0 + (r + r * r * polynomial(_EXP, r))
+    r = (inside - k * ln2_high) - k * ln2_low
+    series = 1.0 + (r + _second_order(r))
     half = f.unary("floor", k * 0.5)  # in two factors, so that neither overflows where the result does not
     result = series * _power_of_two(half) * _power_of_two(k - half)
-    result = (x > _LARGEST).where(f.number(math.inf), (x < _SMALLEST).where(f.number(0.0), result))
+    result = (x > largest).where(f.number(math.inf), (x < smallest).where(f.number(0.0), result))
     return x.is_nan().where(x, result)
 
 
 def expm1(f: Function, x: Value) -> Value:
     """2 (2**(k-1) (exp(r) - 1) + (2**(k-1) - 1/2)); the larger two of its terms are added without loss."""
-    inside = clamped(x, -50.0, _LARGEST)  # -1 below
+    ln2_high, ln2_low = _LN2[f.real]
+    inside = clamped(x, -50.0, _RANGE[f.real][1])  # -1 below
     k = f.unary("rint", inside * (1 / math.log(2)))
-    high = inside - k * _LN2_HIGH
-    r = high - k * _LN2_LOW
-    lost = (high - r) - k * _LN2_LOW
+    high = inside - k * ln2_high
+    r = high - k * ln2_low
+    lost = (high - r) - k * ln2_low
     half = _power_of_two(k - 1.0)
     rest = half - 0.5
     head = rest + half * r  # half is a power of two, the product exact
-    tail = ((rest - head) + half * r) + half * (r * r * polynomial(_EXP, r) + lost)
+    tail = ((rest - head) + half * r) + half * (_second_order(r) + lost)
     result = 2.0 * (head + tail)
-    as_it_is = (f.unary("fabs", x) < 2.0**-54) | x.is_nan()
+    as_it_is = (f.unary("fabs", x) < float(f.info.eps) / 4) | x.is_nan()
     return as_it_is.where(x, result)
 
 
 def _split(x: Value) -> tuple[Value, Value]:
     """Whole exponents k, and m between sqrt(1/2) and sqrt(2), such that x = 2**k m for normal x > 0."""
-    f, middle = x.code, 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
+    f, mantissa = x.code, x.code.info.nmant
+    middle = words_of(f, math.sqrt(0.5))
     word = bits(x) - middle
-    k = f.emit(f"ashr {f.integers} {word.name}, {f.constant(52, f.integers).name}", f.integers)
-    return as_doubles(k), from_bits((word & ((1 << 52) - 1)) + middle)
+    k = f.emit(f"ashr {f.words} {word.name}, {f.constant(mantissa, f.words).name}", f.words)
+    return from_words(k), from_bits((word & ((1 << mantissa) - 1)) + middle)
 
 
 def _logarithm(k: Value, m: Value, lost: Value) -> Value:
     """k log(2) + log(1 + m) + lost, where |lost| is of the size of a rounding."""
+    ln2_high, ln2_low = _LN2[m.code.real]
     s = m / (2.0 + m)
     z = s * s
     half = 0.5 * m * m
-    return k * _LN2_HIGH - ((half - (s * (half + z * polynomial(_FDLIBM, z)) + (k * _LN2_LOW + lost))) - m)
+    series = z * polynomial(_FDLIBM[: 7 if m.code.real == DOUBLE else 4], z)
+    return k * ln2_high - ((half - (s * (half + series) + (k * ln2_low + lost))) - m)
 
 
 def log(f: Function, x: Value) -> Value:
-    small = x < _TINY
-    scaled = small.where(x * 2.0**54, x)
-    ordinary = (scaled >= _TINY) & (scaled < math.inf)
+    tiny, more = float(f.info.smallest_normal), f.info.nmant + 2
+    small = x < tiny
+    scaled = small.where(x * 2.0**more, x)
+    ordinary = (scaled >= tiny) & (scaled < math.inf)
     k, mantissa = _split(ordinary.where(scaled, f.number(1.0)))
-    k = k - small.where(f.number(54.0), f.number(0.0))
+    k = k - small.where(f.number(more), f.number(0.0))
     result = _logarithm(k, mantissa - 1.0, f.number(0.0))
     special = x.equals(0.0).where(f.number(-math.inf), (x < 0.0).where(f.number(math.nan), x))
     return ordinary.where(result, special)
@@ -180,13 +203,14 @@ def _lambert(levels: int) -> tuple[list[float], list[float]]:
     return (above // z).coef.tolist(), (above + below).coef.tolist()
 
 
-_TANH = _lambert(8)  # its error is below 1e-17 of the result for |x| < 0.625
+_TANH = {DOUBLE: _lambert(8), FLOAT: _lambert(5)}  # errors below 1e-17 and 1e-9 of the result for |x| < 0.625
 
 
 def tanh(f: Function, x: Value) -> Value:
     size = f.unary("fabs", x)
     near, z = size < 0.625, size * size
-    above = near.where(z * polynomial(_TANH[0], z), f.number(2.0))
-    below = near.where(polynomial(_TANH[1], z), f.apply("lanes_exp", size + size) + 1.0)
+    p, q = _TANH[f.real]
+    above = near.where(z * polynomial(p, z), f.number(2.0))
+    below = near.where(polynomial(q, z), f.apply("lanes_exp", size + size) + 1.0)
     share = above / below
     return with_sign_of(x, near.where(size - size * share, 1.0 - share))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
-from qspx.integrate.native_code import Function, Value
-from qspx.integrate.native_math import bits, from_bits, polynomial, rounded_to_integers, shifted, with_sign_of
+import numpy as np
+
+from qspx.integrate.native_code import DOUBLE, Function, Value
+from qspx.integrate.native_math import bits, from_bits, polynomial, rounded_to_words, shifted, sign_bit, with_sign_of
 
 # pi / 2; the first three parts have 33 bits, so that their products with whole numbers up to 2**20 are exact
 _QUARTER = (
@@ -19,7 +21,6 @@ _QUARTER = (
     8.47842766036889956997e-32,
 )
 _LARGEST = 1e6
-_SIGN = -(1 << 63)
 _SIN = (
     -1.66666666666666324348e-01,
     8.33333333332248946124e-03,
@@ -63,7 +64,7 @@ _ATAN = (
 
 def sin(f: Function, x: Value) -> Value:
     turned = _sin_of_turned(f, f.unary("fabs", x), 0)
-    return _hard_ones(f, "sin", x, from_bits(bits(turned) ^ (bits(x) & _SIGN)))
+    return _hard_ones(f, "sin", x, from_bits(bits(turned) ^ (bits(x) & sign_bit(f))))
 
 
 def cos(f: Function, x: Value) -> Value:
@@ -84,18 +85,23 @@ def _hard_ones(f: Function, name: str, x: Value, easy: Value) -> Value:
 def _sin_of_turned(f: Function, size: Value, quarters: int) -> Value:
     """sin(size + quarters pi / 2) for 0 <= size <= _LARGEST, anything elsewhere."""
     easy = (size <= _LARGEST).where(size, f.number(0.0))
-    k = f.unary("rint", easy * (2 / math.pi))
-    high, low = _reduced(easy, k)
-    turns = rounded_to_integers(k) + quarters
+    wide = easy.to(DOUBLE)
+    k = f.unary("rint", wide * (2 / math.pi))
+    high, low = _reduced(f, wide, k)
+    turns = rounded_to_words(k) + quarters
     value = (turns & 1).equals(1).where(_cos(high, low), _sin(high, low))
-    return from_bits(bits(value) ^ shifted(turns & 2, 62))
+    return from_bits(bits(value) ^ shifted(turns & 2, f.info.bits - 2))
 
 
-def _reduced(x: Value, k: Value) -> tuple[Value, Value]:
-    """x - k pi / 2 in two parts. Every difference but the last is exact or has its loss in `lost`."""
+def _reduced(f: Function, x: Value, k: Value) -> tuple[Value, Value]:
+    """x - k pi / 2 in two parts. Every difference but the last is exact or has its loss in `lost`. A double has all
+    the digits that a float needs."""
     first, second, third, fourth = _QUARTER
     a = x - k * first
     b = a - k * second
+    if f.real != DOUBLE:
+        high = b.to(f.real)
+        return high, (b - high).to(f.real)
     lost = (a - b) - k * second
     c = b - k * third
     lost = lost + ((b - c) - k * third)
@@ -104,11 +110,15 @@ def _reduced(x: Value, k: Value) -> tuple[Value, Value]:
     return high, (c - high) - rest
 
 
+def _terms(r: Value) -> int:
+    return 6 if r.code.real == DOUBLE else 4
+
+
 def _sin(r: Value, low: Value) -> Value:
     """sin(r + low) as r + low + r**3 S(r**2) - low r**2 / 2."""
     z = r * r
     v = z * r
-    series = polynomial(_SIN[1:], z)
+    series = polynomial(_SIN[1 : _terms(r)], z)
     return r - ((z * (0.5 * low - v * series) - low) - v * _SIN[0])
 
 
@@ -117,18 +127,24 @@ def _cos(r: Value, low: Value) -> Value:
     z = r * r
     half = 0.5 * z
     head = 1.0 - half
-    return head + (((1.0 - head) - half) + (z * (z * polynomial(_COS, z)) - r * low))
+    return head + (((1.0 - head) - half) + (z * (z * polynomial(_COS[: _terms(r)], z)) - r * low))
 
 
 def atan(f: Function, x: Value) -> Value:
     size = f.unary("fabs", x)
     above, below = f.number(-1.0), size
-    high, low = (f.number(part) for part in _RIGHT_ANGLE)
+    high, low = (f.number(part) for part in _parts(f, *_RIGHT_ANGLE))
     for bound, middle, *end in reversed(_INTERVALS):
         lies = size < bound
         above = lies.where(size - middle, above)
         below = lies.where(1.0 + middle * size, below)
-        high, low = (lies.where(part, old) for part, old in zip(end, (high, low), strict=True))
+        high, low = (lies.where(part, old) for part, old in zip(_parts(f, *end), (high, low), strict=True))
     u = above / below
     z = u * u
     return with_sign_of(x, high - ((u * (z * polynomial(_ATAN, z)) - low) - u))
+
+
+def _parts(f: Function, high: float, low: float) -> tuple[float, float]:
+    """A sum of two doubles as one of two numbers of the function's format."""
+    first = float(np.array(high, f.info.dtype))
+    return first, (high - first) + low
