@@ -17,7 +17,7 @@ from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regi
 from qspx._errors import SolveError
 from qspx._status import Status
 from qspx.dose_events import DoseEvents, dose_events, subject_doses
-from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, batch
+from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, native_call
 
 TIGHT = BatchIntegrator(rtol=1e-11, atol=1e-13)
 INTEGRATOR = BatchIntegrator(rtol=1e-8, atol=1e-12, max_steps=2000, threads=1)
@@ -243,11 +243,11 @@ def test_a_negative_lag_is_an_absurd_parameter_and_loses_no_dose_silently():
 
 
 def test_one_compilation_serves_all_sizes_doses_and_tolerances():
-    batch._compiled.cache_clear()
+    native_call._compiled.cache_clear()
     for n, amount, rtol in ((2, 1.0, 1e-6), (9, 5.0, 1e-7), (1, 0.1, 1e-5)):
         found = BatchIntegrator(rtol=rtol).solve_batch(REQUEST, np.tile(TROUBLE.theta, (n, 1)), tile(n, amount))
         assert (found.status == Status.OK).all()
-    assert batch._compiled.cache_info().misses == 1
+    assert native_call._compiled.cache_info().misses == 1
 
 
 def test_nothing_asked_and_nobody_there():
@@ -289,5 +289,8 @@ def test_settings_are_checked_and_named():
     for name in ("rtol", "max_steps", "lanes", "threads"):
         with pytest.raises(SolveError, match=f"`{name}` must be"):
             BatchIntegrator(**{name: 0})
+    with pytest.raises(SolveError, match="`precision` must be"):
+        BatchIntegrator(precision="float16")
     expected = {"integrator": "BatchIntegrator", "solver": "Rodas5P", "rtol": 1e-6, "atol": 1e-12}
-    assert BatchIntegrator(lanes=4).settings == expected | {"max_steps": 100_000, "lanes": 4}
+    expected |= {"max_steps": 100_000, "lanes": 4, "precision": "float64"}
+    assert BatchIntegrator(lanes=4).settings == expected

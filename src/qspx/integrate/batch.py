@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any
 
 import numpy as np
 
 from qspx._errors import SolveError
-from qspx._precision import require_x64
+from qspx._precision import PrecisionWarning, require_x64
 from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.native_call import NativeSettings, compiled, forward, solution
+from qspx.integrate.native_code import DOUBLE, FLOAT
 from qspx.integrate.tableaux import RODAS5P
+
+_REALS = {"float64": DOUBLE, "float32": FLOAT}
+# what float32 can resolve: about 100 roundings in a step, and squares of what is divided by `atol`
+_SMALLEST_RTOL, _SMALLEST_ATOL = 1e-5, 1e-15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +32,12 @@ class BatchIntegrator(AbstractIntegrator):
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
-        lanes: subjects in one vector of the processor: 2, 4 or 8; None is the width of its registers. A subject's
+        lanes: subjects in one vector of the processor: 2, 4, 8 or 16; None is the width of its registers. A subject's
             result does not depend on it beyond rounding, and not at all on the other subjects.
         threads: threads to use; None is one per processor. Results do not depend on it.
+        precision: "float64", or "float32" for states, parameters and observables (times and areas stay float64), which
+            takes about half the time and cannot have an `rtol` below 1e-5. It is for exploring, not for results to
+            keep, and emits a `PrecisionWarning`. Derivatives are float64 in either case.
     """
 
     rtol: float = 1e-6
@@ -36,15 +45,34 @@ class BatchIntegrator(AbstractIntegrator):
     max_steps: int = 100_000
     lanes: int | None = None
     threads: int | None = None
+    precision: str = "float64"
 
     def __post_init__(self):
         for name in ("rtol", "atol", "max_steps"):
             if not getattr(self, name) > 0:
                 raise SolveError(f"Argument `{name}` must be > 0, but {getattr(self, name)} was given.")
-        if self.lanes not in (None, 2, 4, 8):
-            raise SolveError(f"Argument `lanes` must be 2, 4, 8 or None, but {self.lanes} was given.")
+        if self.lanes not in (None, 2, 4, 8, 16):
+            raise SolveError(f"Argument `lanes` must be 2, 4, 8, 16 or None, but {self.lanes} was given.")
         if self.threads is not None and self.threads < 1:
             raise SolveError(f"Argument `threads` must be >= 1 or None, but {self.threads} was given.")
+        if self.precision not in _REALS:
+            raise SolveError(f'Argument `precision` must be "float64" or "float32", but {self.precision!r} was given.')
+        if self.precision == "float32":
+            self._check_float32()
+
+    def _check_float32(self) -> None:
+        for name, smallest in (("rtol", _SMALLEST_RTOL), ("atol", _SMALLEST_ATOL)):
+            if getattr(self, name) < smallest:
+                raise SolveError(
+                    f'Argument `{name}` must be >= {smallest:g} with precision="float32", but {getattr(self, name):g} '
+                    f'was given. Set {name}={10 * smallest:g}, or use precision="float64".'
+                )
+        warnings.warn(
+            "States and parameters are computed in float32: about six digits, and numbers between 1e-38 and 3e38. Use "
+            'precision="float64" for results to keep.',
+            PrecisionWarning,
+            4,
+        )
 
     @property
     def settings(self) -> dict[str, object]:
@@ -55,15 +83,16 @@ class BatchIntegrator(AbstractIntegrator):
             "atol": self.atol,
             "max_steps": self.max_steps,
             "lanes": self._native.width,
+            "precision": self.precision,
         }
 
     @property
     def _native(self) -> NativeSettings:
-        return NativeSettings(self.rtol, self.atol, self.max_steps, self.lanes, self.threads)
+        return NativeSettings(self.rtol, self.atol, self.max_steps, self.lanes, self.threads, _REALS[self.precision])
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
-        compiled(request, self._native.width)
+        compiled(request, self._native)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)

@@ -15,6 +15,7 @@ from qspx._status import Status
 from qspx.dose_events import SubjectDoses
 from qspx.integrate.base import BatchSolution, Samples, SolveRequest
 from qspx.integrate.lowering import Lowered, lower
+from qspx.integrate.native_code import DOUBLE, FORMATS
 from qspx.integrate.native_compile import Kernel, widest_vector
 from qspx.integrate.native_endpoints import AREA, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
 from qspx.integrate.native_loop import LoopWriter
@@ -28,17 +29,19 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """Numerical settings of a run; `lanes` subjects in a vector (None: the register width), `threads` (None: all)."""
+    """Numerical settings of a run; `lanes` subjects in a vector of `real` numbers (None: the register width), `threads`
+    (None: all)."""
 
     rtol: float
     atol: float
     max_steps: int
     lanes: int | None
     threads: int | None
+    real: str = DOUBLE
 
     @property
     def width(self) -> int:
-        return self.lanes or widest_vector()
+        return self.lanes or widest_vector(self.real)
 
     @property
     def workers(self) -> int:
@@ -47,19 +50,20 @@ class NativeSettings:
 
 @dataclass(frozen=True)
 class Run:
-    """A compiled loop: `kernel`, the workspace it needs (vectors, and vectors per summary), and its lanes."""
+    """A compiled loop: `kernel`, the workspace it needs (vectors, and so many of doubles per summary), its lanes and
+    their kind of number."""
 
     kernel: Kernel
     vectors: int
     per_summary: int
     lanes: int
+    real: str = DOUBLE
 
     def __call__(self, arrays: Sequence[np.ndarray], summaries: int, *blocks: np.ndarray) -> None:
         pointers = np.array([a.ctypes.data for a in arrays], dtype=np.uint64)
-        size = self.vectors + self.per_summary * summaries
-        work = np.zeros((size + 1) * self.lanes)
-        width = 8 * self.lanes
-        aligned = -(-work.ctypes.data // width) * width
+        size = (self.vectors * FORMATS[self.real].bits // 8 + 8 * self.per_summary * summaries) * self.lanes
+        work = np.zeros(size + 64, np.uint8)
+        aligned = -(-work.ctypes.data // 64) * 64
         self.kernel(pointers.ctypes.data, *(b.ctypes.data for b in blocks), aligned)
 
 
@@ -74,18 +78,19 @@ def programs_of(request: SolveRequest) -> tuple[Lowered, Observed]:
         ) from e
 
 
-def compiled(request: SolveRequest, lanes: int, tape: bool = False) -> Run:
+def compiled(request: SolveRequest, settings: NativeSettings, tape: bool = False) -> Run:
     """The loop for a request, from memory where an equal one has been compiled. Raises as `programs_of`."""
     low, seen = programs_of(request)
-    return _compiled(low, seen, asked(request)[2], len(request.model.parameters), lanes, request.marks, tape)
+    kinds, parameters = asked(request)[2], len(request.model.parameters)
+    return _compiled(low, seen, kinds, parameters, settings.width, settings.real, request.marks, tape)
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, marks: bool, tape: bool
+    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, real: str, marks: bool, tape: bool
 ) -> Run:
-    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, marks, tape)
-    return Run(Kernel(writer.text(), "run", 4), writer.vectors, len(EMPTY), lanes)
+    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, real, marks, tape)
+    return Run(Kernel(writer.text(), "run", 4), writer.vectors, len(EMPTY), lanes, real)
 
 
 def asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
@@ -110,7 +115,7 @@ def forward(
     tape: Mapping[str, np.ndarray] | None = None,
 ) -> Arrays:
     """Run all subjects; what they wrote, by name. With `tape` (its arrays by name), their steps are kept there."""
-    run = compiled(request, settings.width, tape is not None)
+    run = compiled(request, settings, tape is not None)
     theta = np.ascontiguousarray(theta, dtype=float)
     read, written = _read(request, theta, doses, samples), _written(request, len(theta))
     arrays = [*read.values(), *written.values(), *(tape[k] for k in TAPE if tape)]
@@ -180,7 +185,7 @@ def _read(request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples
         "windows": windows,
         "unsigned": np.array([not s.signed for s in request.model.species.values()], dtype=float),
     }
-    return {k: found[k] for k in READ}
+    return {k: np.ascontiguousarray(found[k]) for k in READ}
 
 
 def _written(request: SolveRequest, rows: int) -> Arrays:

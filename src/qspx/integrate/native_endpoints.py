@@ -44,7 +44,7 @@ class Look:
         sizes = {"time": 1, **dict.fromkeys(("y", "dy", "ddy"), n), "levels": max(count, samples)}
         sizes |= dict.fromkeys(("slopes", "bends", "top", "at", "low", "low_at", "area"), count)
         sizes |= {"node_levels": 3 * count, "node_slopes": 3 * count, "inner": 4 * count}
-        return cls(count, **{k: work.vectors(size) for k, size in sizes.items()})
+        return cls(count, **{k: work.vectors(size, times=k in ("time", "at", "low_at")) for k, size in sizes.items()})
 
 
 @dataclass
@@ -69,7 +69,7 @@ def look_at(f: Function, s: Lanes, k: Look, name: str, program: Program, share: 
     """Run a program of `Observed` at `share` of the step."""
     k.time[0] = s.t[0] + share * (s.end[0] - s.t[0])
     for q in states_read(program):
-        for array, value in zip((k.y, k.dy, k.ddy), curve(f, s, q, share, derivatives), strict=False):
+        for array, value in zip((k.y, k.dy, k.ddy), curve(f, s, q, share.to(f.real), derivatives), strict=False):
             array[q] = value
     states = (k.y, k.dy, k.ddy)[: derivatives + 1]
     found = {0: (k.levels,), 1: (k.levels, k.slopes), 2: (k.slopes, k.bends)}[derivatives]

@@ -43,8 +43,9 @@ class LoopWriter(LaneWriter):
         ]
         if low.drift is not None:
             functions.append(("drift", low.drift, ("t", "y", "theta", "fixed")))
-        parts = [printed(name, program, groups, lanes) for name, program, groups in functions]
-        return "\n".join([declarations(lanes), *parts, self.f.text()])
+        real = self.f.real
+        parts = [printed(name, program, groups, lanes, real) for name, program, groups in functions]
+        return "\n".join([declarations(lanes, real), *parts, self.f.text()])
 
     # the run ------------------------------------------------------------------------------------------------------
 

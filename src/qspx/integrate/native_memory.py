@@ -23,7 +23,7 @@ IDLE, RUNNING, WANTING = 0, 1, 2
 
 
 class LaneMemory:
-    """Memory of a run. `vectors` is the workspace it needs, but for those of `EMPTY` per summary."""
+    """Memory of a run. `vectors` of the workspace it needs, but for those of doubles per summary, `EMPTY`."""
 
     def __init__(
         self,
@@ -33,18 +33,20 @@ class LaneMemory:
         kinds: frozenset[str],
         parameters: int,
         lanes: int,
+        real: str,
         marks: bool,
         tape: bool,
     ):
         self.parameters, self.marks, self.tape = parameters, marks, tape
         self.low, self.seen, self.table, self.kinds = low, seen, table, kinds
-        self.f = f = Function("run", 4, lanes, exported=True)
+        self.f = f = Function("run", 4, lanes, real, exported=True)
         self.n = n = len(low.rates.outputs["rates"])
         self.samples = len(seen.samples.outputs["samples"])
         self.levels = len(seen.levels.outputs["levels"])
         self.integers = {k: Array(f, "%a1", INTEGER)[i] for i, k in enumerate(INTEGERS)}
         self.reals = {k: Array(f, "%a2", DOUBLE)[i] for i, k in enumerate(REALS)}
-        self.t0, self.t1, self.rtol, self.atol = (f.splat(self.reals[k]) for k in REALS)
+        self.t0, self.t1 = (f.splat(self.reals[k]) for k in ("t0", "t1"))
+        self.rtol, self.atol = (f.splat(self.reals[k].to(real)) for k in ("rtol", "atol"))
         self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN + (TAPE if tape else ()))}
         work = Workspace(f, "%a3")
         sizes = {
@@ -57,16 +59,19 @@ class LaneMemory:
         }
         self.s = Lanes.of(work, n, table.stages, len(table.H), sizes)
         self.k = Look.of(work, n, self.levels, self.samples)
-        self.h, self.stop, self.next_time, self.next_before, self.gap, self.records = (
-            work.vectors(1) for _ in range(6)
-        )
+        clocks = [work.vectors(1, times=True) for _ in range(6)]
+        self.h, self.stop, self.next_time, self.next_before, self.gap, self.records = clocks
         self.origin, self.previous, self.saved = (work.vectors(n) for _ in range(3))
         lane_numbers = [work.vectors(1, integers=True) for _ in range(11)]
         (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
         (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:8]
         (self.run_in, self.final, self.later) = lane_numbers[8:]
         self.windows = Windows(
-            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1), self.records
+            self.integers["summaries"],
+            self.memory["columns"],
+            self.memory["windows"],
+            work.vectors(1, times=True),
+            self.records,
         )
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)

@@ -132,7 +132,8 @@ def _pull_group(request, settings, theta, doses, samples, size, bars) -> Arrays:
     }
     low, seen = programs_of(request)
     run = _compiled(low, seen, asked(request)[2], theta.shape[1], settings.width)
-    arrays = [found[k] for k in READ + BARS + TAPE + WRITTEN]
+    found = {k: np.ascontiguousarray(found[k]) for k in READ + BARS + TAPE + WRITTEN}
+    arrays = list(found.values())
     numbers = {"events": doses.start.shape[1], "times": len(request.times), "summaries": len(kinds)}
 
     def sweep(part: tuple[int, int]) -> None:

@@ -47,7 +47,7 @@ class ReverseWriter(DoseReverser):
             ("seen_prologue_back", seen_back.prologue, ("theta", "fixed_bar", "theta_bar")),
         ]
         parts = [printed(name, program, groups, lanes) for name, program, groups in forward]
-        parts += [printed(name, pull.program, groups, lanes, pull.places) for name, pull, groups in reverse]
+        parts += [printed(name, pull.program, groups, lanes, places=pull.places) for name, pull, groups in reverse]
         outer = printed_outer(low, self.table.stages, lanes)
         return "\n".join([declarations(lanes), *parts, outer, self.f.text()])
 

@@ -97,7 +97,7 @@ class StepReverser(ReverseMemory):
     # looks ----------------------------------------------------------------------------------------------------------
 
     def _look_back(self, name: str, due: Value, share: Value | None) -> None:
-        """Pull `look_bar` back through samples or levels at `share` of the step, or at `s.y` (None), where it is due."""
+        """Pull `look_bar` back through samples or levels where it is due: at `share` of the step, or at `s.y` (None)."""
         f, s, k = self.f, self.s, self.k
         program = self.programs.seen.samples if name == "samples" else self.programs.seen.levels
         y = s.y
