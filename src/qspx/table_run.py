@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -128,7 +128,8 @@ class _Plan:
 
     @classmethod
     def of(cls, model: AbstractModel, table: EventTable, theta: np.ndarray, subjects: np.ndarray) -> _Plan:
-        times = np.array([in_model_time(t, table.time_unit, model) for t in table.time])
+        told, which = np.unique(table.time, return_inverse=True)
+        times = np.array([in_model_time(float(t), table.time_unit, model) for t in told])[which]
         t0 = float(times[table.first[subjects]].min()) if len(subjects) else 0.0
         runs = [run for s in subjects for run in _runs(model, table, theta[s], int(s), times, t0)]
         return cls(model, tuple(runs), t0)
@@ -177,12 +178,13 @@ def _runs(
     acted = np.concatenate([[0], np.cumsum(acts)])  # how many act in the first 0, 1, ... records
     now = table.time[mine]
     earliest, latest = (np.searchsorted(now, now, side) for side in ("left", "right"))  # records at the same time
+    arrivals = _Arrivals.of(model, table, theta, mine)
     main, extra = _Run(subject, regimen()), {}
     for k, i in enumerate(mine):
         here, later = acted[k + 1] - acted[earliest[k]], acted[latest[k]] - acted[k + 1]
         if not later:
             main.add(int(i), float(times[i]), before=False)
-        elif here or (late and now[k] == begin) or _may_arrive(model, table, theta, mine[:k], float(now[k])):
+        elif here or (late and now[k] == begin) or arrivals.may_hit(float(now[k]), k):
             if acted[k + 1] not in extra:
                 extra[acted[k + 1]] = _Run(subject, regimen(k + 1))
             extra[acted[k + 1]].add(int(i), float(times[i]), before=False)
@@ -191,21 +193,37 @@ def _runs(
     return [main, *extra.values()]
 
 
-def _may_arrive(model: AbstractModel, table: EventTable, theta: np.ndarray, above: np.ndarray, time: float) -> bool:
-    """Whether a dose of a record above arrives just at `time`, for its lag or as an additional dose. To answer
-    yes too often costs time only."""
-    return any(_may_hit(model, table, theta, d, time) for i in above if (d := table.doses[i]) is not None)
+@dataclasses.dataclass(frozen=True)
+class _Arrivals:
+    """When doses may arrive: `first` and every `every` from there (infinite: once), each (records,), in the table's time
+    unit; NaN where a record gives no dose."""
+
+    first: np.ndarray
+    every: np.ndarray
+
+    @classmethod
+    def of(cls, model: AbstractModel, table: EventTable, theta: np.ndarray, records: np.ndarray) -> _Arrivals:
+        first, every = np.full(len(records), np.nan), np.full(len(records), np.inf)
+        for k, i in enumerate(records):
+            if (dose := table.doses[i]) is not None:
+                first[k] = dose.at + _lag(model, table, theta, dose)
+                every[k] = dose.every or np.inf
+        return cls(first, every)
+
+    def may_hit(self, time: float, above: int) -> bool:
+        """Whether a dose of the first `above` records may arrive just at `time`: as itself, or as an earlier or later
+        one of its kind. To answer yes too often costs time only."""
+        after = time - self.first[:above]
+        once, every = np.isinf(self.every[:above]), self.every[:above]
+        rest = np.where(once, after, after - np.round(after / every) * np.where(once, 1.0, every))
+        return bool((np.abs(rest) <= 1e-9 * abs(time)).any())
 
 
-def _may_hit(model: AbstractModel, table: EventTable, theta: np.ndarray, dose: Dose, time: float) -> bool:
-    lag: Any = dose.lag
-    if lag is None and (declared := model.species[dose.into].lag) is not None:
-        lag = theta[model.parameter_index(declared)] / in_model_time(1.0, table.time_unit, model)
-    after = time - dose.at - (lag or 0.0)
-    near = 1e-9 * max(abs(time), 1e-300)
-    if dose.every is None:
-        return abs(after) <= near
-    return abs(after - round(after / dose.every) * dose.every) <= near
+def _lag(model: AbstractModel, table: EventTable, theta: np.ndarray, dose: Dose) -> float:
+    declared = model.species[dose.into].lag
+    if isinstance(dose.lag, int | float) or declared is None:
+        return float(dose.lag or 0.0)
+    return float(theta[model.parameter_index(declared)]) / in_model_time(1.0, table.time_unit, model)
 
 
 def _frame(

@@ -81,10 +81,9 @@ def read_species(
     compartment (NONMEM's default)."""
     found, column = [""] * len(sheet), sheet.column("CMT")
     first = min((k for k in compartments if isinstance(k, int)), default=1)
-    has_column = "CMT" in sheet.items
-    absent = sheet.is_missing(column) if has_column else np.ones(len(sheet), bool)
-    for i in range(len(sheet)):
-        key = 0 if absent[i] else plain(sheet.frame[column].iloc[i])
+    cells = sheet.frame[column].where(~sheet.is_missing(column), 0) if "CMT" in sheet.items else [0] * len(sheet)
+    for i, cell in enumerate(cells):
+        key = plain(cell)
         if not isinstance(key, str) and key < 0:
             sheet.fail(i, column, "a compartment was expected", " One cannot be turned off with a negative number.")
         if gives[i]:

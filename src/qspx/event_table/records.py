@@ -34,11 +34,14 @@ def read_subjects(sheet: Sheet) -> tuple[list[int | float | str], np.ndarray]:
 
 
 def plain(x: Any) -> int | float | str:
-    """A cell that identifies something: whole numbers as int, so that 1, 1.0 and "1" are one subject."""
+    """A cell that identifies something: numbers as such, so that 1, 1.0 and "1" are the same; "007" is text."""
+    text = str(x).strip()
     try:
-        number = float(x)
-    except (TypeError, ValueError):
-        return str(x).strip()
+        number = float(text)
+    except ValueError:
+        return text
+    if text[0] == "0" and text[1:2].isdigit():
+        return text
     return int(number) if number.is_integer() else number
 
 
