@@ -50,7 +50,7 @@ def test_regimens_and_event_tables(repo_root, capsys):
     for name in ("model", "regimen", "table"):
         exec(page[name], found)
     shown = capsys.readouterr().out
-    assert "event table for Oral: 2 subjects, 7 records (4 observations, 2 doses, 1 resets with a dose)" in shown
+    assert "event table for Oral: 2 subjects, 7 records (4 observation, 2 dose, 1 reset and dose)" in shown
     predicted = found["predicted"]
     assert list(predicted) == ["ID", "TIME", "EVID", "CP", "status"] and (predicted["status"] == "ok").all()
     kept = np.exp(-0.8 / 20 * np.array([6.0, 24.0]))  # subject 2: a steady state at 0, 4 h of 20 mg/h, then nothing

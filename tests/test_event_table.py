@@ -195,7 +195,7 @@ def test_a_parameter_called_dur_is_not_the_duration_of_rxode2():
 
 def test_the_table_prints_as_what_was_understood():
     text = str(read(pd.DataFrame(ORAL).assign(CL=1.0, WT=70, LAGT=[1, 0, 0, 0])))
-    assert "2 subjects, 4 records (2 observations, 2 doses)" in text
+    assert "2 subjects, 4 records (2 observation, 2 dose)" in text
     assert "in mg into depot, central, times in h" in text
     assert "parameters: CL" in text and "columns ignored: WT" in text
 

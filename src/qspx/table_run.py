@@ -195,8 +195,8 @@ def _runs(
 
 @dataclasses.dataclass(frozen=True)
 class _Arrivals:
-    """When doses may arrive: `first` and every `every` from there (infinite: once), each (records,), in the table's time
-    unit; NaN where a record gives no dose."""
+    """When doses may arrive: at `first` and every `every` from there (infinite: once), each (records,), in the table's
+    time unit; NaN where a record gives no dose."""
 
     first: np.ndarray
     every: np.ndarray

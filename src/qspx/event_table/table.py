@@ -169,8 +169,8 @@ class EventTable:
         return frame
 
     def __str__(self) -> str:
-        kinds = {OBSERVATION: "observations", DOSE: "doses", OTHER: "other", RESET: "resets"}
-        kinds[RESET_AND_DOSE] = "resets with a dose"
+        kinds = {OBSERVATION: "observation", DOSE: "dose", OTHER: "other", RESET: "reset"}
+        kinds[RESET_AND_DOSE] = "reset and dose"
         counts = ", ".join(f"{(self.evid == k).sum()} {v}" for k, v in kinds.items() if (self.evid == k).any())
         into = dict.fromkeys(d.into for d in self.doses if d)
         parameters = [name for name in self.columns.values() if name in self.model.parameters]
