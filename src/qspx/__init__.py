@@ -28,6 +28,7 @@ _NAMES = {
         "Uniform",
     ),
     "dosing": ("Dose", "Regimen"),
+    "event_table": ("EventTable", "events_frame"),
     "fih": ("DoseRationale", "compare_doses"),
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "DiffraxIntegrator"),
     "loading": ("load_model",),
@@ -38,6 +39,7 @@ _NAMES = {
     "report": ("write_report",),
     "simulation": ("simulate",),
     "summaries": ("AUC", "Average", "Last", "Max", "Min", "Tmax"),
+    "table_run": ("simulate_table",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -60,6 +62,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.distributions import Uniform as Uniform
     from qspx.dosing import Dose as Dose
     from qspx.dosing import Regimen as Regimen
+    from qspx.event_table import EventTable as EventTable
+    from qspx.event_table import events_frame as events_frame
     from qspx.fih import DoseRationale as DoseRationale
     from qspx.fih import compare_doses as compare_doses
     from qspx.integrate import AutomaticIntegrator as AutomaticIntegrator
@@ -84,6 +88,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.summaries import Max as Max
     from qspx.summaries import Min as Min
     from qspx.summaries import Tmax as Tmax
+    from qspx.table_run import simulate_table as simulate_table
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from qspx._errors import DoseError, UnitError
 from qspx.declarations import Species
 from qspx.dosing import Dose
@@ -11,8 +13,13 @@ from qspx.units import Unit, conversion, split_per_kg, unit
 
 def in_model_time(t: float, time_unit: str, model: AbstractModel) -> float:
     """Rounded once, so that 168 h is day 7 and not the number beside it."""
-    factor = conversion(time_unit, model.time_unit)
-    return t * factor if factor >= 1 else t / conversion(model.time_unit, time_unit)
+    factor, inverse = _time_factors(time_unit, model.time_unit)
+    return t * factor if factor >= 1 else t / inverse
+
+
+@functools.cache
+def _time_factors(one: str, other: str) -> tuple[float, float]:
+    return conversion(one, other), conversion(other, one)
 
 
 def constant_or_parameter(
