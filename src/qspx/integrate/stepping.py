@@ -20,9 +20,11 @@ from qspx._status import Status
 from qspx.dosing import DoseEvents, SubjectDoses, subject_doses
 from qspx.integrate.base import SolveRequest
 from qspx.integrate.controller import error_norm, first_step, step_factor
+from qspx.integrate.crossings import Thresholds
 from qspx.integrate.endpoints import Endpoints, update
 from qspx.integrate.lowered_term import model_term
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
+from qspx.summaries import OF_THRESHOLD
 
 
 class Settings(NamedTuple):
@@ -68,6 +70,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
     wanted = tuple(dict.fromkeys(s.observable for s in request.summaries))
     columns = jnp.array([wanted.index(s.observable) for s in request.summaries], dtype=int)
     kinds = {s.kind for s in request.summaries}
+    thresholds = Thresholds.of(request, theta)
     t0, t1 = jnp.asarray(request.t0, theta.dtype), jnp.asarray(request.t1, theta.dtype)
     n, span = len(m.species), request.t1 - request.t0
     doses = subject_doses(m, theta, events)
@@ -123,6 +126,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
                 bool(kinds & {"max", "tmax", "min"}),
                 "tmax" in kinds,
                 bool(kinds & {"auc", "average"}),
+                thresholds,
             )
 
         y = jnp.where(accept, y1 + _jump(doses, end, n), s.y)
@@ -153,10 +157,13 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
 
 
 def _summaries(request: SolveRequest, ends: Endpoints, dtype):
+    if not request.summaries:
+        return ends.last
     pick = {"max": ends.largest, "tmax": ends.largest_at, "min": ends.smallest, "auc": ends.area, "last": ends.last}
+    pick |= {"average": ends.area} | dict.fromkeys(OF_THRESHOLD, ends.beyond)
+    found = jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)])
     widths = jnp.asarray(request.windows[:, 1] - request.windows[:, 0], dtype)
-    pick["average"] = ends.area / widths
-    return jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)]) if request.summaries else ends.last
+    return found / jnp.where(jnp.array([s.per_window for s in request.summaries]), widths, 1.0)
 
 
 def _nan_where_failed(values, summaries, final: _State):
