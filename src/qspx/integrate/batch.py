@@ -18,13 +18,16 @@ from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_compile import Kernel, widest_vector
+from qspx.integrate.native_endpoints import AREA, BEYOND, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
 from qspx.integrate.native_lanes import INTEGERS, READ, WRITTEN
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel
+from qspx.summaries import OF_THRESHOLD
 
-_KINDS = {"max": 0, "tmax": 1, "min": 2, "auc": 3, "average": 3, "last": 4}
+_KINDS = {"max": LARGEST, "tmax": LARGEST_AT, "min": SMALLEST, "auc": AREA, "average": AREA, "last": LAST}
+_KINDS |= dict.fromkeys(OF_THRESHOLD, BEYOND)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Run:
 
     def __call__(self, arrays: list[np.ndarray], integers: np.ndarray, reals: np.ndarray) -> None:
         pointers = np.array([a.ctypes.data for a in arrays], dtype=np.uint64)
-        size = self.vectors + 5 * int(integers[INTEGERS.index("summaries")])
+        size = self.vectors + len(EMPTY) * int(integers[INTEGERS.index("summaries")])
         work = np.zeros((size + 1) * self.lanes)
         width = 8 * self.lanes
         aligned = -(-work.ctypes.data // width) * width
@@ -175,9 +178,21 @@ def _read(request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> dict[
         "time": np.append(np.asarray(request.times, dtype=float), np.inf),
         "columns": np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64),
         "windows": windows,
+        **_thresholds(request),
         "unsigned": np.array([not s.signed for s in m.species.values()], dtype=float),
     }
     return {k: np.ascontiguousarray(found[k]) for k in READ}
+
+
+def _thresholds(request: SolveRequest) -> dict[str, np.ndarray]:
+    """Sign (0 without a threshold), number, and parameter (negative without one) of each summary's threshold."""
+    given = [s.beyond or (0.0, 0.0) for s in request.summaries]
+    index = request.model.parameter_index
+    return {
+        "signs": np.array([sign for sign, _ in given], dtype=float),
+        "thresholds": np.array([0.0 if isinstance(x, str) else x for _, x in given], dtype=float),
+        "threshold_of": np.array([index(x) if isinstance(x, str) else -1 for _, x in given], dtype=np.int64),
+    }
 
 
 def _subject_doses(m: AbstractModel, theta: np.ndarray, events: DoseEvents) -> dict[str, np.ndarray]:
@@ -218,7 +233,7 @@ def _power(x: np.ndarray, power: np.ndarray) -> np.ndarray:
 def _written(request: SolveRequest, rows: int) -> dict[str, np.ndarray]:
     found = {
         "values": np.full((rows, len(request.times), len(request.observables)), np.nan),
-        "endpoints": np.full((rows, len(request.summaries), 5), np.nan),
+        "endpoints": np.full((rows, len(request.summaries), len(EMPTY)), np.nan),
         "status": np.full(rows, int(Status.NOT_RUN), dtype=np.int64),
         "steps": np.zeros(rows, dtype=np.int64),
         "end_time": np.full(rows, np.nan),
@@ -236,8 +251,8 @@ def _solution(request: SolveRequest, written: dict[str, np.ndarray]) -> BatchSol
         else np.zeros((len(values), 0))
     )
     windows = request.windows
-    averages = [i for i, kind in enumerate(kinds) if kind == "average"]
-    summaries[:, averages] /= windows[averages, 1] - windows[averages, 0]
+    shared = [i for i, s in enumerate(request.summaries) if s.per_window]
+    summaries[:, shared] /= windows[shared, 1] - windows[shared, 0]
     finite = np.isfinite(values).all(axis=(1, 2)) & np.isfinite(summaries).all(axis=1)
     status[(status == Status.OK) & ~finite] = Status.NONFINITE
     failed = status != Status.OK

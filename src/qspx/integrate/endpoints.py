@@ -135,9 +135,9 @@ def update(
             smallest=jnp.where(inside, jnp.minimum(ends.smallest, all_values.min(axis=0)), ends.smallest),
         )
     if thresholds and look:
-        of_step = jax.vmap(
-            lambda j, sign, level, counts: time_beyond(curve, *look.ordered(j), j, sign, level, counts)
-        )(columns[thresholds.rows], thresholds.signs, thresholds.levels, inside[thresholds.rows])
+        of_step = jax.vmap(lambda j, sign, level, counts: time_beyond(curve, *look.ordered(j), j, sign, level, counts))(
+            columns[thresholds.rows], thresholds.signs, thresholds.levels, inside[thresholds.rows]
+        )
         piece = jnp.where(inside[thresholds.rows], of_step, 0.0)
         ends = ends._replace(beyond=ends.beyond.at[thresholds.rows].add(piece))
     if area:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from qspx._status import Status
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import DOUBLE, INTEGER, POINTER, Array, Function, Value
-from qspx.integrate.native_endpoints import EMPTY, Look, Windows
+from qspx.integrate.native_endpoints import EMPTY
+from qspx.integrate.native_look import Look, Windows
 from qspx.integrate.native_step import Lanes, Workspace
 from qspx.integrate.observed import Observed
 from qspx.integrate.tableaux import RosenbrockTableau
@@ -13,16 +14,17 @@ from qspx.integrate.tableaux import RosenbrockTableau
 # arguments of the run, by position in their blocks
 INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
 REALS = ("t0", "t1", "rtol", "atol")
-READ = ("theta", "start", "end", "species", "jump", "rate", "stop", "time", "columns", "windows", "unsigned")
+READ = ("theta", "start", "end", "species", "jump", "rate", "stop", "time", "unsigned")
+READ += ("columns", "windows", "signs", "thresholds", "threshold_of")
 WRITTEN = ("values", "endpoints", "status", "steps", "end_time")
-_ARE_INTEGERS = {"species", "columns", "status", "steps"}
+_ARE_INTEGERS = {"species", "columns", "threshold_of", "status", "steps"}
 
 START, EDGE = 1, 2  # why a lane needs a first step
 IDLE, RUNNING, WANTING = 0, 1, 2
 
 
 class LaneWriter:
-    """Memory of a run and what happens to one lane. `vectors` is the workspace it needs, but for 5 per summary."""
+    """Memory of a run and what happens to one lane. Beside `vectors` it needs those of `EMPTY` per summary."""
 
     def __init__(
         self,
@@ -58,9 +60,8 @@ class LaneWriter:
         lane_numbers = [work.vectors(1, integers=True) for _ in range(8)]
         (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
         (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:]
-        self.windows = Windows(
-            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1)
-        )
+        given = (self.memory[k] for k in ("columns", "windows", "signs", "thresholds", "threshold_of"))
+        self.windows = Windows(self.integers["summaries"], *given, work.vectors(1))
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)
         self.queue = f.variable(INTEGER, self.integers["first"])
@@ -104,7 +105,7 @@ class LaneWriter:
         self._next_sample(lane)
         with f.loop(self.integers["summaries"]) as i:
             for kind, value in enumerate(EMPTY):
-                self.windows.ends.at(i * 5).lane(kind, lane)[0] = value
+                self.windows.ends.at(i * len(EMPTY)).lane(kind, lane)[0] = value
         self._at_stop(lane)
         self.fresh.lane(0, lane)[0] = START
         self._reject_early_doses(lane)
@@ -150,7 +151,7 @@ class LaneWriter:
         row = self.row.lane(0, lane)[0]
         for name, array in (("status", self.status), ("steps", self.steps), ("end_time", self.s.t)):
             self.memory[name][row] = array.lane(0, lane)[0]
-        count = self.integers["summaries"] * 5
+        count = self.integers["summaries"] * len(EMPTY)
         out = self.memory["endpoints"].at(row * count)
         with f.loop(count) as i:
             out[i] = self.windows.ends.lane(i, lane)[0]
