@@ -31,8 +31,8 @@ def times_beyond(f: Function, s: Lanes, k: Look, w: Windows, seen: Observed, i: 
                 return sign * (k.levels[column] - threshold), sign * k.slopes[column] * width
 
             _find_crossing(f, level, found, a, b, after, crossed)
-        both = before.where(after.where(b, found[0]) - a, after.where(b - found[0], f.number(0.0)))
-        total[0] = total[0] + both
+        counted = before.where(after.where(b, found[0]) - a, after.where(b - found[0], f.number(0.0)))
+        total[0] = total[0] + counted
     return inside.where(total[0] * (s.end[0] - s.t[0]), f.number(0.0))
 
 

@@ -60,8 +60,8 @@ class LaneWriter:
         lane_numbers = [work.vectors(1, integers=True) for _ in range(8)]
         (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
         (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:]
-        given = (self.memory[k] for k in ("columns", "windows", "signs", "thresholds", "threshold_of"))
-        self.windows = Windows(self.integers["summaries"], *given, work.vectors(1))
+        given = {k: self.memory[k] for k in ("columns", "windows", "signs", "thresholds", "threshold_of")}
+        self.windows = Windows(self.integers["summaries"], **given, ends=work.vectors(1))
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)
         self.queue = f.variable(INTEGER, self.integers["first"])

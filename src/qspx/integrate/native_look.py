@@ -49,7 +49,7 @@ class Windows:
 
     count: Value
     columns: Array
-    edges: Array
+    windows: Array
     signs: Array
     thresholds: Array
     threshold_of: Array
@@ -57,7 +57,7 @@ class Windows:
 
     def masks(self, i: Value, s: Lanes, accept: Value) -> tuple[Value, Value]:
         """Where the accepted step lies in window i, and where the window ends with it."""
-        start, end = self.edges[i * 2], self.edges[i * 2 + 1]
+        start, end = self.windows[i * 2], self.windows[i * 2 + 1]
         f = s.t.code
         inside = accept & (s.t[0] >= f.splat(start)) & (s.end[0] <= f.splat(end))
         return inside, accept & s.end[0].equals(f.splat(end))
