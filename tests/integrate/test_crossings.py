@@ -271,6 +271,22 @@ def test_neighbours_change_no_bit_and_failures_are_not_numbers(name):
     assert np.isnan(together.summaries[len(HEALTHY) :]).all()
 
 
+def test_an_observable_that_is_not_a_number_is_a_failure_and_not_a_time_of_zero(engine):
+    class Root(systems.OneCompartment):
+        floor = Parameter(25.0, "nM^2")
+        root = Observable("nM")
+
+        def observables(self, t, y, p):
+            return {"root": jnp.sqrt(y.C**2 - p.floor)}  # C falls below 5 nM in this subject after 19 days
+
+    events = DoseEvents(*(field[None] for field in dose_events(ARMS["bolus"], Root())))
+    for end, status in ((18.0, Status.OK), (21.0, Status.NONFINITE)):
+        request = SolveRequest(Root(), (), (), (TimeAbove("root", 1.0), TimeAbove("C", 6.0)), 0.0, end)
+        found = engine.solve_batch(request, Root().theta[None], events)
+        assert found.status[0] == status
+        assert np.isnan(found.summaries).all() == (status != Status.OK)
+
+
 def test_a_rotation_spends_a_third_of_its_time_above_half(engine):
     """u = cos(w t) is above 1/2 for a third of every turn, with steps of any length against it."""
     angular = 2 * np.pi * np.array([0.5, 1.0, 4.0])

@@ -34,7 +34,7 @@ class Thresholds(NamedTuple):
 
 
 def time_beyond(curve, times, values, column, sign, threshold, counts):
-    """Time for which `sign` times an observable is above `sign` times the threshold.
+    """Time for which `sign` times an observable is above `sign` times the threshold; NaN where it is not finite.
 
     Args:
         curve: t -> observables.
@@ -51,7 +51,8 @@ def time_beyond(curve, times, values, column, sign, threshold, counts):
     a, b, before, after = times[:-1], times[1:], above[:-1], above[1:]
     crossed = counts & (before != after)
     at = jax.vmap(lambda *piece: _crossing(level, *piece))(a, b, levels[:-1], levels[1:], crossed)
-    return jnp.where(before, jnp.where(after, b, at) - a, jnp.where(after, b - at, 0.0)).sum()
+    total = jnp.where(before, jnp.where(after, b, at) - a, jnp.where(after, b - at, 0.0)).sum()
+    return jnp.where(jnp.isfinite(levels).all(), total, jnp.nan)
 
 
 def _crossing(level, a, b, level_a, level_b, wanted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from qspx.integrate.crossings import MOST_ITERATIONS
 from qspx.integrate.native_code import INTEGER, Array, Function, Value
 from qspx.integrate.native_look import POINTS, Look, Windows, look_at
@@ -12,7 +14,8 @@ CLOSEST = 1e-14  # share of the step
 
 
 def times_beyond(f: Function, s: Lanes, k: Look, w: Windows, seen: Observed, i: Value, inside: Value) -> Value:
-    """Time of the step for which summary i counts, in the lanes where the step lies `inside` its window, else zero."""
+    """Time of the step for which summary i counts, in the lanes where the step lies `inside` its window, else zero.
+    NaN where the observable is not finite."""
     column, sign, threshold = w.columns[i], f.splat(w.signs[i]), w.threshold(i, s)
     total, found = f.variable(f.vector, 0.0), f.variable(f.vector, 0.0)
     with f.loop(POINTS - 1) as piece:
@@ -32,7 +35,8 @@ def times_beyond(f: Function, s: Lanes, k: Look, w: Windows, seen: Observed, i: 
 
             _find_crossing(f, level, found, a, b, after, crossed)
         counted = before.where(after.where(b, found[0]) - a, after.where(b - found[0], f.number(0.0)))
-        total[0] = total[0] + counted
+        known = levels[0].is_finite() & levels[1].is_finite()
+        total[0] = total[0] + known.where(counted, f.number(np.nan))
     return inside.where(total[0] * (s.end[0] - s.t[0]), f.number(0.0))
 
 
