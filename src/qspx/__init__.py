@@ -38,7 +38,7 @@ _NAMES = {
     "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
-    "summaries": ("AUC", "Average", "Last", "Max", "Min", "Tmax"),
+    "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
@@ -84,9 +84,12 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.simulation import simulate as simulate
     from qspx.summaries import AUC as AUC
     from qspx.summaries import Average as Average
+    from qspx.summaries import FractionAbove as FractionAbove
     from qspx.summaries import Last as Last
     from qspx.summaries import Max as Max
     from qspx.summaries import Min as Min
+    from qspx.summaries import TimeAbove as TimeAbove
+    from qspx.summaries import TimeBelow as TimeBelow
     from qspx.summaries import Tmax as Tmax
     from qspx.table_run import simulate_table as simulate_table
 

@@ -24,7 +24,6 @@ from qspx.provenance import environment, now
 from qspx.simulation import solve_request
 from qspx.store import RunStore
 from qspx.summaries import AbstractSummary
-from qspx.units import unit
 
 
 def simulate_cohort(
@@ -298,8 +297,4 @@ def _first_advice(status: np.ndarray) -> str:
 def _units(request: SolveRequest) -> dict[str, str]:
     m = request.model
     units = {n: m.outputs[n].unit for n in request.observables}
-    for s in request.summaries:
-        own = m.outputs[s.observable].unit
-        area = (unit(own) * unit(m.time_unit)).text
-        units[s.name] = {"tmax": m.time_unit, "auc": area}.get(s.kind, own)
-    return units
+    return units | {s.name: s.unit_in(m) for s in request.summaries}

@@ -41,7 +41,8 @@ class SolveRequest:
         if not self.before:
             object.__setattr__(self, "before", (False,) * len(self.times))
         self.model.require_outputs(self.observables)
-        self.model.require_outputs([s.observable for s in self.summaries])
+        for s in self.summaries:
+            s.check(self.model)
         if not self.t0 < self.t1:
             raise SolveError(
                 f"nothing to simulate: the run would start at {self.t0:g} and end at {self.t1:g} "

@@ -17,13 +17,15 @@ from qspx.integrate.base import BatchSolution, Samples, SolveRequest
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_code import DOUBLE, FORMATS
 from qspx.integrate.native_compile import Kernel, widest_vector
-from qspx.integrate.native_endpoints import AREA, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
+from qspx.integrate.native_endpoints import AREA, BEYOND, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import DOSES, INTEGERS, READ, TAPE, WRITTEN
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
+from qspx.summaries import OF_THRESHOLD
 
 KINDS = {"max": LARGEST, "tmax": LARGEST_AT, "min": SMALLEST, "auc": AREA, "average": AREA, "last": LAST}
+KINDS |= dict.fromkeys(OF_THRESHOLD, BEYOND)
 Arrays = dict[str, np.ndarray]
 
 
@@ -100,10 +102,18 @@ def asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], froz
     return samples, endpoints, frozenset(s.kind for s in request.summaries)
 
 
-def columns(request: SolveRequest) -> np.ndarray:
-    """Which of the observables of `asked` each endpoint reads."""
-    wanted = asked(request)[1]
-    return np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64)
+def summary_arrays(request: SolveRequest) -> Arrays:
+    """Of each endpoint: which of the observables of `asked` it reads, its window, and of its threshold the sign (0
+    without one), the number, and the parameter (negative without one)."""
+    wanted, index = asked(request)[1], request.model.parameter_index
+    given = [s.beyond or (0.0, 0.0) for s in request.summaries]
+    return {
+        "columns": np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64),
+        "windows": request.windows,
+        "signs": np.array([sign for sign, _ in given], dtype=float),
+        "thresholds": np.array([0.0 if isinstance(x, str) else x for _, x in given], dtype=float),
+        "threshold_of": np.array([index(x) if isinstance(x, str) else -1 for _, x in given], dtype=np.int64),
+    }
 
 
 def forward(
@@ -181,8 +191,7 @@ def _read(request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples
         **given,
         **sample_arrays(samples),
         "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
-        "columns": columns(request),
-        "windows": windows,
+        **summary_arrays(request),
         "unsigned": np.array([not s.signed for s in request.model.species.values()], dtype=float),
     }
     return {k: np.ascontiguousarray(found[k]) for k in READ}
@@ -206,8 +215,8 @@ def solution(request: SolveRequest, samples: Samples, written: Arrays) -> BatchS
     kinds = [s.kind for s in request.summaries]
     summaries = written["endpoints"][:, np.arange(len(kinds)), np.array([KINDS[k] for k in kinds], dtype=int)]
     windows = request.windows
-    averages = [i for i, kind in enumerate(kinds) if kind == "average"]
-    summaries[:, averages] /= windows[averages, 1] - windows[averages, 0]
+    shared = [i for i, s in enumerate(request.summaries) if s.per_window]
+    summaries[:, shared] /= windows[shared, 1] - windows[shared, 0]
     finite = (np.isfinite(values).all(axis=2) | ~np.isfinite(samples.time)).all(axis=1)
     finite &= np.isfinite(summaries).all(axis=1)
     status[(status == Status.OK) & ~finite] = Status.NONFINITE

@@ -11,8 +11,9 @@ import numpy as np
 
 from qspx._status import Status
 from qspx.integrate.native_code import INTEGER, Function, Value
-from qspx.integrate.native_endpoints import look_at, update
+from qspx.integrate.native_endpoints import update
 from qspx.integrate.native_lanes import LaneWriter
+from qspx.integrate.native_look import look_at
 from qspx.integrate.native_memory import EDGE, RUNNING, START, WANTING
 from qspx.integrate.native_program import declarations, printed
 from qspx.integrate.native_step import dense_rows, error, first_step, step, step_factor

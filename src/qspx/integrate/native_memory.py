@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import DOUBLE, INTEGER, POINTER, Array, Function
-from qspx.integrate.native_endpoints import Look, Windows
+from qspx.integrate.native_look import Look, Windows
 from qspx.integrate.native_step import Lanes, Workspace
 from qspx.integrate.observed import Observed
 from qspx.integrate.tableaux import RosenbrockTableau
@@ -13,10 +13,11 @@ from qspx.integrate.tableaux import RosenbrockTableau
 INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
 REALS = ("t0", "t1", "rtol", "atol")
 DOSES = ("start", "end", "species", "jump", "rate", "mark", "kind", "interval", "turn", "whole", "part")
-READ = ("theta", *DOSES, "stop", "time", "before", "columns", "windows", "unsigned")
+SUMMARIES = ("columns", "windows", "signs", "thresholds", "threshold_of")
+READ = ("theta", *DOSES, "stop", "time", "before", "unsigned", *SUMMARIES)
 WRITTEN = ("values", "endpoints", "status", "steps", "end_time", "records")
 TAPE = ("tape", "tape_first")  # records of the run, and the number of the first record of each row
-_ARE_INTEGERS = {"species", "kind", "columns", "status", "steps", "tape_first"}
+_ARE_INTEGERS = {"species", "kind", "columns", "threshold_of", "status", "steps", "tape_first"}
 
 START, EDGE = 1, 2  # why a lane needs a first step
 IDLE, RUNNING, WANTING = 0, 1, 2
@@ -66,12 +67,9 @@ class LaneMemory:
         (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
         (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:8]
         (self.run_in, self.final, self.later) = lane_numbers[8:]
+        given = {k: self.memory[k] for k in SUMMARIES}
         self.windows = Windows(
-            self.integers["summaries"],
-            self.memory["columns"],
-            self.memory["windows"],
-            work.vectors(1, times=True),
-            self.records,
+            self.integers["summaries"], **given, ends=work.vectors(1, times=True), record=self.records
         )
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)

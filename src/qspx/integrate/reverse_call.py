@@ -17,13 +17,13 @@ from qspx.integrate.native_call import (
     NativeSettings,
     Run,
     asked,
-    columns,
     dose_arrays,
     forward,
     in_threads,
     programs_of,
     ranges,
     sample_arrays,
+    summary_arrays,
 )
 from qspx.integrate.native_compile import Kernel
 from qspx.integrate.native_endpoints import LARGEST_AT, LARGEST_RECORD, SMALLEST_AT, SMALLEST_RECORD
@@ -33,6 +33,7 @@ from qspx.integrate.reverse_loop import ReverseWriter
 from qspx.integrate.reverse_memory import (
     AREA,
     BARS,
+    BEYOND,
     INTEGERS,
     LARGEST,
     LARGEST_TIME,
@@ -45,8 +46,10 @@ from qspx.integrate.reverse_memory import (
     Programs,
 )
 from qspx.integrate.tableaux import RODAS5P
+from qspx.summaries import OF_THRESHOLD
 
 _CODES = {"max": LARGEST, "tmax": LARGEST_TIME, "min": SMALLEST, "auc": AREA, "average": AREA, "last": LAST}
+_CODES |= dict.fromkeys(OF_THRESHOLD, BEYOND)
 _LARGEST_TAPE = 256 * 2**20  # bytes; subjects are taken in groups whose tapes fit
 
 
@@ -113,15 +116,15 @@ def _pull_group(request, settings, theta, doses, samples, size, bars) -> Arrays:
     kinds = [s.kind for s in request.summaries]
     low_ones = [KINDS[k] == KINDS["min"] for k in kinds]
     values_bar, summaries_bar = bars
-    scale = np.array([1 / (b - a) if k == "average" else 1.0 for k, (a, b) in zip(kinds, request.windows, strict=True)])
+    given = zip(request.summaries, request.windows, strict=True)
+    scale = np.array([1 / (b - a) if s.per_window else 1.0 for s, (a, b) in given])
     found = {
         "rows": np.arange(rows, dtype=np.int64),
         "theta": np.ascontiguousarray(theta, dtype=float),
         **dose_arrays(doses),
         **sample_arrays(samples),
-        "columns": columns(request),
+        **summary_arrays(request),
         "kinds": np.array([_CODES[k] for k in kinds], dtype=np.int64),
-        "windows": request.windows,
         "found_at": np.where(low_ones, ends[..., SMALLEST_AT], ends[..., LARGEST_AT]),
         "found_record": np.where(low_ones, ends[..., SMALLEST_RECORD], ends[..., LARGEST_RECORD]),
         "values_bar": np.ascontiguousarray(values_bar, dtype=float),

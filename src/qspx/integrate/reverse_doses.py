@@ -13,7 +13,8 @@ from qspx.integrate.native_code import DOUBLE, INTEGER, Array, Value
 from qspx.integrate.native_memory import DOSES
 from qspx.integrate.native_tape import RECORD_HEAD, run_in_of
 from qspx.integrate.reverse_looks import LookReverser
-from qspx.integrate.reverse_memory import AREA, LARGEST, LARGEST_TIME, SMALLEST
+from qspx.integrate.reverse_memory import AREA, BEYOND, LARGEST, LARGEST_TIME, SMALLEST
+from qspx.summaries import OF_THRESHOLD
 
 
 class DoseReverser(LookReverser):
@@ -78,7 +79,7 @@ class DoseReverser(LookReverser):
         t, y, theta = self.stop_time, self.y_before, s.theta
         f.call("rates", t, y, theta, s.fixed, self.rates_before)
         f.call("rates", t, s.y, theta, s.fixed, self.rates_after)
-        if kinds & {"auc", "average"}:
+        if kinds & ({"auc", "average"} | OF_THRESHOLD):
             f.call("levels", t, y, theta, s.seen_fixed, self.levels_before)
             f.call("levels", t, s.y, theta, s.seen_fixed, self.levels_after)
         if kinds & {"max", "min"}:
@@ -151,16 +152,28 @@ class DoseReverser(LookReverser):
         with f.loop(self.n) as q:
             change = self.rates_before.lane(q, lane)[0] - self.rates_after.lane(q, lane)[0]
             total[0] = total[0] + self._bar(lane, q) * change
-        if self.kinds & {"auc", "average"}:
+        if self.kinds & ({"auc", "average"} | OF_THRESHOLD):
             t = self.stop_time.lane(0, lane)[0]
             with f.loop(self.integers["summaries"]) as i:
                 start, end = self.memory["windows"][i * 2], self.memory["windows"][i * 2 + 1]
-                counts = self.memory["kinds"][i].equals(AREA) & (start < t) & (t < end)
-                with f.when(counts):
-                    column = self.memory["columns"][i]
-                    change = self.levels_before.lane(column, lane)[0] - self.levels_after.lane(column, lane)[0]
-                    total[0] = total[0] + self._summary_bar(lane, i) * change
+                with f.when((start < t) & (t < end)):
+                    total[0] = total[0] + self._summary_bar(lane, i) * self._jump_of_integrand(lane, i)
         return total[0]
+
+    def _jump_of_integrand(self, lane: Value, i: Value) -> Value:
+        """Before minus after the stop: of the level that an area integrates, of whether a time counts; else zero."""
+        f, column, w = self.f, self.memory["columns"][i], self.windows
+        before, after = (x.lane(column, lane)[0] for x in (self.levels_before, self.levels_after))
+        kind = self.memory["kinds"][i]
+        jump = kind.equals(AREA).where(before - after, f.constant(0.0, DOUBLE))
+        if not self.kinds & OF_THRESHOLD:
+            return jump
+        parameter = w.threshold_of[i]
+        of_subject = self.s.theta.lane((parameter >= 0).where(parameter, 0), lane)[0]
+        threshold = (parameter >= 0).where(of_subject, w.thresholds[i])
+        one, zero = f.constant(1.0, DOUBLE), f.constant(0.0, DOUBLE)
+        counts = [(w.signs[i] * (x - threshold) > 0.0).where(one, zero) for x in (before, after)]
+        return kind.equals(BEYOND).where(counts[0] - counts[1], jump)
 
     def _summary_bar(self, lane: Value, i: Value) -> Value:
         return self.summary(i)[0].lane(0, lane)[0]

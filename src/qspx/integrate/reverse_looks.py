@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from qspx.integrate.native_code import Value
+from qspx.integrate.native_crossings import crossings
 from qspx.integrate.native_endpoints import _NODES, _WEIGHTS
+from qspx.integrate.native_look import examine
 from qspx.integrate.reverse_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
 from qspx.integrate.reverse_step import StepReverser
+from qspx.summaries import OF_THRESHOLD
 
 
 class LookReverser(StepReverser):
@@ -67,6 +70,8 @@ class LookReverser(StepReverser):
             return
         if self.kinds & {"auc", "average"}:
             self._areas(lanes)
+        if self.kinds & OF_THRESHOLD:
+            self._times_beyond(lanes)
         f, s = self.f, self.s
         number = f.variable(f.vector, 0.0)
         with f.loop(f.lanes) as lane:
@@ -91,6 +96,21 @@ class LookReverser(StepReverser):
     def _only(self, column: Value, bar: Value) -> None:
         self.zero((self.look_bar, self.levels))
         self.look_bar[column] = bar
+
+    def _times_beyond(self, lanes: Value) -> None:
+        """A crossing moves by (change of the level) / (its slope), and the time beyond the threshold with it."""
+        f, s, k, w = self.f, self.s, self.k, self.windows
+        examine(f, s, k, self.programs.seen, lanes)
+        with f.loop(self.integers["summaries"]) as i, f.when(w.has_threshold(i)):
+            inside, column, sign = w.masks(i, s, lanes)[0], w.columns[i], f.splat(w.signs[i])
+            for crossed, share, slope in crossings(f, s, k, w, self.programs.seen, i, inside):
+                moved = crossed & ~slope.equals(0.0)
+                push = moved.where(sign * self.summary(i)[0][0] / f.unary("fabs", slope), f.number(0.0))
+                self._only(column, push)
+                self._look_back("levels", moved, share)
+                with f.when(w.threshold_of[i] >= 0):
+                    bar = self.theta_bar.at(w.threshold_of[i])
+                    bar[0] = bar[0] - push
 
     def _areas(self, lanes: Value) -> None:
         f, s = self.f, self.s

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from qspx.integrate.backward import Backward, ObservedBackward
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import DOUBLE, INTEGER, POINTER, Array, Function, Value
-from qspx.integrate.native_endpoints import Look
-from qspx.integrate.native_memory import DOSES
+from qspx.integrate.native_look import Look, Windows
+from qspx.integrate.native_memory import DOSES, SUMMARIES
 from qspx.integrate.native_step import Lanes, Workspace
 from qspx.integrate.native_tape import RECORD_HEAD
 from qspx.integrate.observed import Observed
@@ -16,14 +16,14 @@ from qspx.integrate.tableaux import RosenbrockTableau
 
 # arguments of the sweep, by position in their blocks
 INTEGERS = ("first", "last", "events", "times", "summaries")
-READ = ("rows", "theta", *DOSES, "time", "before", "columns", "kinds", "windows", "found_at", "found_record")
+READ = ("rows", "theta", *DOSES, "time", "before", *SUMMARIES, "kinds", "found_at", "found_record")
 BARS = ("values_bar", "summaries_bar")
 TAPE = ("tape", "tape_first", "records")
 WRITTEN = ("theta_bar", "start_bar", "end_bar", "jump_bar", "rate_bar", "turn_bar", "part_bar")
-_ARE_INTEGERS = {"rows", "species", "kind", "columns", "kinds", "tape_first", "records"}
+_ARE_INTEGERS = {"rows", "species", "kind", "columns", "threshold_of", "kinds", "tape_first", "records"}
 PER_SUMMARY = 3  # vectors of workspace: cotangent, and where the endpoint was found (time and record)
 
-LARGEST, LARGEST_TIME, SMALLEST, AREA, LAST = range(5)  # kinds of endpoints
+LARGEST, LARGEST_TIME, SMALLEST, AREA, LAST, BEYOND = range(6)  # kinds of endpoints
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class ReverseMemory:
         (self.state, self.row, self.record, self.sample, self.mask) = numbers[:5]
         (self.run_in, self.later, self.run_in_before, self.later_before, self.crossing) = numbers[5:]
         self.ends = work.vectors(1)
+        given = {k: self.memory[k] for k in SUMMARIES}
+        self.windows = Windows(self.integers["summaries"], **given, ends=self.ends, record=self.stop_time)
         self.vectors = work.used
         self.running = f.variable(INTEGER, 0)
         self.queue = f.variable(INTEGER, self.integers["first"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import Array, Function, Value
-from qspx.integrate.native_endpoints import look_at
+from qspx.integrate.native_look import look_at
 from qspx.integrate.native_step import combined, curve, dense_rows, step
 from qspx.integrate.observed import states_read
 from qspx.integrate.reverse_memory import ReverseMemory
@@ -97,7 +97,7 @@ class StepReverser(ReverseMemory):
     # looks ----------------------------------------------------------------------------------------------------------
 
     def _look_back(self, name: str, due: Value, share: Value | None) -> None:
-        """Pull `look_bar` back through samples or levels where it is due: at `share` of the step, or at `s.y` (None)."""
+        """Pull `look_bar` back through samples or levels, where it is due: at a `share` of the step, or at `s.y`."""
         f, s, k = self.f, self.s, self.k
         program = self.programs.seen.samples if name == "samples" else self.programs.seen.levels
         y = s.y

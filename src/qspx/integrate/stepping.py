@@ -20,10 +20,12 @@ from qspx._status import Status
 from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate.base import SolveRequest
 from qspx.integrate.controller import error_norm, first_step, step_factor
+from qspx.integrate.crossings import Thresholds
 from qspx.integrate.endpoints import Endpoints, update
 from qspx.integrate.lowered_term import model_term
 from qspx.integrate.marks import RunIn, Tolerances, arrive, infusion, next_stop
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
+from qspx.summaries import OF_THRESHOLD
 
 
 class Settings(NamedTuple):
@@ -61,6 +63,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
     wanted = tuple(dict.fromkeys(s.observable for s in request.summaries))
     columns = jnp.array([wanted.index(s.observable) for s in request.summaries], dtype=int)
     kinds = {s.kind for s in request.summaries}
+    thresholds = Thresholds.of(request, theta)
     t0, t1 = jnp.asarray(request.t0, theta.dtype), jnp.asarray(request.t1, theta.dtype)
     n, span = len(m.species), request.t1 - request.t0
     doses = subject_doses(m, theta, events, jnp)
@@ -121,6 +124,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
                 bool(kinds & {"max", "tmax", "min"}),
                 "tmax" in kinds,
                 bool(kinds & {"auc", "average"}),
+                thresholds,
             )
 
         landed = arrive(doses, end, y1, s.run_in, origin, tolerances)
@@ -162,10 +166,13 @@ def _outside(run_in: RunIn | None):
 
 
 def _summaries(request: SolveRequest, ends: Endpoints, dtype):
+    if not request.summaries:
+        return ends.last
     pick = {"max": ends.largest, "tmax": ends.largest_at, "min": ends.smallest, "auc": ends.area, "last": ends.last}
+    pick |= {"average": ends.area} | dict.fromkeys(OF_THRESHOLD, ends.beyond)
+    found = jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)])
     widths = jnp.asarray(request.windows[:, 1] - request.windows[:, 0], dtype)
-    pick["average"] = ends.area / widths
-    return jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)]) if request.summaries else ends.last
+    return found / jnp.where(jnp.array([s.per_window for s in request.summaries]), widths, 1.0)
 
 
 def _nan_where_failed(values, summaries, final: _State):
