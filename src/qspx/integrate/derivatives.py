@@ -2,7 +2,7 @@
 
 Where a function has a kink the derivative is the one of a branch: of the branch taken for SELECT, of the argument that
 varies for MAX and MIN of equal values (so d max(y, 0) / dy is 1 at y = 0). Branches are selected and never multiplied
-by zero, so an infinite derivative in the branch not taken does no harm.
+by zero, and a cotangent of zero stays zero, so an infinite derivative in the branch not taken does no harm.
 """
 
 from __future__ import annotations
@@ -80,9 +80,17 @@ def _cotangents(g: Graph, k: int, bar: int, active: set[int]) -> list[tuple[int,
         zero = g.constant(0.0)
         shares = [(yes, g.node(Op.SELECT, condition, bar, zero)), (no, g.node(Op.SELECT, condition, zero, bar))]
         return [(j, share) for j, share in shares if j in active]
-    return [
-        (j, g.node(Op.MUL, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active
-    ]
+    return [(j, _share(g, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active]
+
+
+def _share(g: Graph, partial: int, bar: int) -> int:
+    """partial * bar, and zero where the cotangent is zero although the derivative is infinite: then nothing depends on
+    this operand, for instance because it is the branch not taken."""
+    product = g.node(Op.MUL, partial, bar)
+    if g.tame[partial] or g.ops[bar] is Op.CONST:
+        return product
+    zero = g.constant(0.0)
+    return g.node(Op.SELECT, g.node(Op.EQ, bar, zero), zero, product)
 
 
 def _branches(g: Graph, k: int) -> tuple[int, int, int]:
