@@ -1,0 +1,141 @@
+#!/usr/bin/env python
+"""Native cohorts against other solvers: time, error, compilation, in one run of one process.
+
+    python scripts/bench_solvers.py                     # about ten minutes on two cores
+    python scripts/bench_solvers.py --quick             # a minute: does everything run?
+    python scripts/bench_solvers.py --workloads tce12 --peers native,cvode,numbalsoda
+    python scripts/bench_solvers.py --tune              # chunks of the vmapped peers
+
+Writes `solvers.md` and `solvers.json` into experiments/numerical_core/results (`--out`). Peers that are not installed are
+listed as such. Protocol and peers: experiments/numerical_core/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "experiments"))
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # stored programs would hide the time that compilation takes
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from numerical_core import equal_error, measure, tables, targets  # noqa: E402
+from numerical_core.contest import PEERS, Contest, Settings, hold, tune  # noqa: E402
+from numerical_core.peers.base import version  # noqa: E402
+from numerical_core.problems import WORKLOADS  # noqa: E402
+
+import qspx  # noqa: E402
+
+PACKAGES = ("jax", "jaxlib", "diffrax", "numpy", "scipy", "llvmlite", "numba", "numbalsoda", "scikit-sundae")
+PACKAGES += ("libroadrunner", "amici")
+
+
+def arguments() -> argparse.Namespace:
+    def listed(known):
+        def parse(text: str) -> list[str]:
+            names = [name for name in text.split(",") if name]
+            if unknown := [name for name in names if name not in known]:
+                raise argparse.ArgumentTypeError(f"unknown {unknown[0]!r}; known: {', '.join(known)}")
+            return names
+
+        return parse
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--workloads", type=listed(WORKLOADS), default=list(WORKLOADS), help="comma-separated")
+    parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS), help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--patients", type=int, default=2048, help="most patients of a fast peer")
+    parser.add_argument("--repeats", type=int, default=5, help="turns; slow peers take three")
+    parser.add_argument("--budget", type=float, default=1.0, help="seconds per turn that patients are chosen for")
+    parser.add_argument("--quick", action="store_true", help="few patients, two turns, fast peers only")
+    parser.add_argument("--tune", action="store_true", help="time the chunks of the vmapped peers and stop")
+    parser.add_argument("--out", type=Path, default=ROOT / "experiments" / "numerical_core" / "results")
+    return parser.parse_args()
+
+
+def settings(given: argparse.Namespace) -> Settings:
+    if not given.quick:
+        return Settings(given.workloads, given.peers, given.patients, given.repeats, given.budget)
+    slow = ("kvaerno5", "kvaerno3", "tsit5", "amici")
+    return Settings(given.workloads, [p for p in given.peers if p not in slow], 64, 2, 0.1)
+
+
+def report(contests: dict[str, Contest], seconds: float) -> str:
+    place = measure.machine()
+    versions = ", ".join(f"{p} {version(p)}" for p in PACKAGES)
+    loads = [x for c in contests.values() for x in c.load]
+    blocks = [
+        "# Cohort solvers compared",
+        f"{datetime.date.today().isoformat()}, qspx {qspx.__version__}; {place['processor']}, {place['cores']} cores, "
+        f"{place['vector unit']}, {place['system']}; Python {sys.version.split()[0]}, {versions}. "
+        f"The run took {seconds / 60:.1f} minutes.",
+        tables.banner(loads),
+        "## Targets",
+        targets.target_table(contests),
+        "## Ratios at equal tolerance (rtol 1e-6)",
+        "Above 1 the native engine is faster; peers that lose and peers that win are all here. Errors differ between "
+        "peers: see the tables below and the comparison at equal error.",
+        tables.ratio_table(contests),
+        "## At equal error",
+        "Largest error over 32 patients, from tolerances 1e-3 to 1e-9; interpolated in logarithms. A dash: no tolerance "
+        "reached it.",
+        *(tables.equal_error_table(c) for c in contests.values()),
+        "## Each workload",
+        *(tables.workload_table(c) for c in contests.values()),
+        "## Compilation",
+        "Wall seconds. Two threads use the code compiled for one. AMICI's compilation is stored: its "
+        "figure is that of the first run only.",
+        tables.compile_table(contests),
+        "## Lanes and threads",
+        tables.lanes_table(contests),
+        "## How the peers were set up",
+        tables.setting_list(contests),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def main() -> None:
+    given = arguments()
+    qspx.enable_x64()
+    chosen = settings(given)
+    if given.tune:
+        for name in chosen.workloads:
+            tune(name, chosen, lambda line: print(line, flush=True))
+        return
+    began = time.perf_counter()
+    contests: dict[str, Contest] = {}
+    for name in chosen.workloads:
+        print(f"{name} (load per core {measure.load_per_core():.2f})", flush=True)
+        contests[name], problem, entries = hold(name, chosen, lambda line: print(line, flush=True))
+        contests[name].equal_error = equal_error.compare(problem, entries)
+    text = report(contests, time.perf_counter() - began)
+    print("\n" + text)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "solvers.md").write_text(text)
+    (given.out / "solvers.json").write_text(json.dumps(as_data(contests), indent=1) + "\n")
+    print(f"Written to {given.out}")
+    if max(x for c in contests.values() for x in c.load) > tables.LOUD:
+        print("\n" + "!" * 100 + f"\n{tables.banner([x for c in contests.values() for x in c.load])}\n" + "!" * 100)
+
+
+def as_data(contests: dict[str, Contest]) -> dict[str, object]:
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": measure.machine(),
+        "versions": {p: version(p) for p in ("qspx", *PACKAGES)},
+        "targets": [dataclasses.asdict(t) | {"verdict": t.verdict} for t in targets.targets(contests)],
+        "workloads": {
+            name: dataclasses.asdict(c) | {"rows": {key: row.as_dict() for key, row in c.rows.items()}}
+            for name, c in contests.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
