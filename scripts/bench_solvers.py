@@ -6,7 +6,8 @@
     python scripts/bench_solvers.py --workloads tce12 --peers native,cvode,numbalsoda
     python scripts/bench_solvers.py --tune              # chunks of the vmapped peers
 
-Writes `solvers.md` and `solvers.json` into experiments/numerical_core/results (`--out`). Peers that are not installed are
+Writes `solvers.md` and `solvers.json` into experiments/numerical_core/results and renews the tables of the README
+beside it; with `--out`, or `--quick` (into runs/bench_solvers), the README stays. Peers that are not installed are
 listed as such. Protocol and peers: experiments/numerical_core/README.md.
 """
 
@@ -28,13 +29,13 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from numerical_core import equal_error, measure, tables, targets  # noqa: E402
 from numerical_core.contest import PEERS, Contest, Settings, hold, tune  # noqa: E402
+from numerical_core.documents import PACKAGES, environment, insert  # noqa: E402
 from numerical_core.peers.base import version  # noqa: E402
 from numerical_core.problems import WORKLOADS  # noqa: E402
 
 import qspx  # noqa: E402
 
-PACKAGES = ("jax", "jaxlib", "diffrax", "numpy", "scipy", "llvmlite", "numba", "numbalsoda", "scikit-sundae")
-PACKAGES += ("libroadrunner", "amici")
+FOLDER = ROOT / "experiments" / "numerical_core"
 
 
 def arguments() -> argparse.Namespace:
@@ -52,10 +53,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS), help=f"of {', '.join(PEERS)}")
     parser.add_argument("--patients", type=int, default=2048, help="most patients of a fast peer")
     parser.add_argument("--repeats", type=int, default=5, help="turns; slow peers take three")
-    parser.add_argument("--budget", type=float, default=1.0, help="seconds per turn that patients are chosen for")
+    parser.add_argument("--budget", type=float, default=0.8, help="CPU seconds per turn that patients are chosen for")
     parser.add_argument("--quick", action="store_true", help="few patients, two turns, fast peers only")
     parser.add_argument("--tune", action="store_true", help="time the chunks of the vmapped peers and stop")
-    parser.add_argument("--out", type=Path, default=ROOT / "experiments" / "numerical_core" / "results")
+    parser.add_argument("--out", type=Path, help="folder for the results")
     return parser.parse_args()
 
 
@@ -66,38 +67,50 @@ def settings(given: argparse.Namespace) -> Settings:
     return Settings(given.workloads, [p for p in given.peers if p not in slow], 64, 2, 0.1)
 
 
-def report(contests: dict[str, Contest], seconds: float) -> str:
-    place = measure.machine()
-    versions = ", ".join(f"{p} {version(p)}" for p in PACKAGES)
+EQUAL_TOLERANCE = (
+    "CPU time per patient over that of the native engine, at rtol 1e-6. Above 1 the native engine is faster. Errors "
+    "differ between peers: see the comparison at equal error."
+)
+EQUAL_ERROR = (
+    "Tolerances from 1e-3 to 1e-9; CPU time where the largest error over 32 patients, all samples and all states is as "
+    "given, interpolated in logarithms. A dash: no tolerance reached it."
+)
+COMPILATION = (
+    "Wall seconds. Two threads use the code compiled for one. AMICI's compilation is stored: its figure is the "
+    "compilation in the first run only."
+)
+
+
+def headlines(contests: dict[str, Contest], seconds: float) -> str:
+    """What the README shows."""
     loads = [x for c in contests.values() for x in c.load]
     blocks = [
-        "# Cohort solvers compared",
-        f"{datetime.date.today().isoformat()}, qspx {qspx.__version__}; {place['processor']}, {place['cores']} cores, "
-        f"{place['vector unit']}, {place['system']}; Python {sys.version.split()[0]}, {versions}. "
-        f"The run took {seconds / 60:.1f} minutes.",
+        f"{environment()} The run took {seconds / 60:.1f} minutes.",
         tables.banner(loads),
-        "## Targets",
+        "### Targets",
         targets.target_table(contests),
-        "## Ratios at equal tolerance (rtol 1e-6)",
-        "Above 1 the native engine is faster; peers that lose and peers that win are all here. Errors differ between "
-        "peers: see the tables below and the comparison at equal error.",
+        "### At equal tolerance",
+        EQUAL_TOLERANCE,
         tables.ratio_table(contests),
-        "## At equal error",
-        "Largest error over 32 patients, from tolerances 1e-3 to 1e-9; interpolated in logarithms. A dash: no tolerance "
-        "reached it.",
+        "### At equal error",
+        EQUAL_ERROR,
         *(tables.equal_error_table(c) for c in contests.values()),
-        "## Each workload",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def details(contests: dict[str, Contest]) -> str:
+    blocks = [
         *(tables.workload_table(c) for c in contests.values()),
-        "## Compilation",
-        "Wall seconds. Two threads use the code compiled for one. AMICI's compilation is stored: its "
-        "figure is that of the first run only.",
+        "### Compilation",
+        COMPILATION,
         tables.compile_table(contests),
-        "## Lanes and threads",
+        "### Lanes and threads",
         tables.lanes_table(contests),
-        "## How the peers were set up",
+        "### How the peers were set up",
         tables.setting_list(contests),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return "\n\n".join(blocks)
 
 
 def main() -> None:
@@ -114,12 +127,15 @@ def main() -> None:
         print(f"{name} (load per core {measure.load_per_core():.2f})", flush=True)
         contests[name], problem, entries = hold(name, chosen, lambda line: print(line, flush=True))
         contests[name].equal_error = equal_error.compare(problem, entries)
-    text = report(contests, time.perf_counter() - began)
-    print("\n" + text)
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "solvers.md").write_text(text)
-    (given.out / "solvers.json").write_text(json.dumps(as_data(contests), indent=1) + "\n")
-    print(f"Written to {given.out}")
+    shown, more = headlines(contests, time.perf_counter() - began), details(contests)
+    print(f"\n{shown}\n\n{more}\n")
+    out = given.out or (ROOT / "runs" / "bench_solvers" if given.quick else FOLDER / "results")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "solvers.md").write_text(f"# Cohort solvers compared\n\n{shown}\n\n{more}\n")
+    (out / "solvers.json").write_text(json.dumps(as_data(contests), indent=1) + "\n")
+    print(f"Written to {out}")
+    if out == FOLDER / "results":
+        insert(FOLDER / "README.md", "solvers", shown)
     if max(x for c in contests.values() for x in c.load) > tables.LOUD:
         print("\n" + "!" * 100 + f"\n{tables.banner([x for c in contests.values() for x in c.load])}\n" + "!" * 100)
 

@@ -55,7 +55,7 @@ def rates_and_jacobian(problem: Problem) -> tuple[Callable, Callable, Callable[[
     import numba
 
     made = [
-        numba.njit(defined(python_source(problem, f"def {part}(t, y, p, out):", part), part))
+        numba.njit(error_model="numpy")(defined(python_source(problem, f"def {part}(t, y, p, out):", part), part))
         for part in ("rates", "jacobian")
     ]
     flat, n = flat_parameters(problem), problem.states

@@ -9,8 +9,8 @@ import numpy as np
 
 from qspx.integrate.lowering import Lowered
 
-from .measure import Entry, Row, clocked, enter, group_use, load_per_core, queue_use, take_turns
 from .compiled import rates_and_jacobian
+from .measure import Entry, Row, clocked, enter, group_use, load_per_core, queue_use, take_turns
 from .peers import (
     AbstractPeer,
     Amici,
@@ -29,7 +29,7 @@ from .reference import check_right_hand_side, errors, reference
 COMPARED = 32  # patients whose states are compared with the reference
 SPREAD = 0.5  # coefficient of variation at which the use of the lanes is stated
 
-# Chunks that were fastest for each workload among 4, 16 and 64; `--tune` measures them again.
+# Patients per chunk of the vmapped peers; `--tune` times 4, 16 and 64.
 CHUNKS = {
     "Kvaerno5": {"tmdd3": 64, "tce12": 16, "casc48": 4, "hill_input": 16, "isb2001": 4},
     "Kvaerno3": {"tmdd3": 64, "tce12": 16, "casc48": 4, "hill_input": 16, "isb2001": 4},
@@ -58,7 +58,7 @@ PEERS: dict[str, Maker] = {
 
 @dataclasses.dataclass
 class Settings:
-    """What a run of the benchmark measures. `budget`: seconds per repeat that a peer's patients are chosen for."""
+    """What a run of the benchmark measures. `budget`: CPU seconds per turn that a peer's patients are chosen for."""
 
     workloads: Sequence[str]
     peers: Sequence[str]

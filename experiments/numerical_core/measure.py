@@ -73,7 +73,7 @@ def clocked(action: Callable) -> tuple[object, float, float]:
 
 
 def enter(peer: AbstractPeer, problem: Problem, budget: float, rtol: float, atol: float) -> tuple[Entry | None, Row]:
-    """Prepare a peer and choose how many patients it gets: as many as fit `budget` seconds per repeat."""
+    """Prepare a peer and choose how many patients it gets: as many as fit `budget` CPU seconds per turn."""
     row = Row(peer.name, peer.settings)
     if reason := peer.missing():
         row.note = reason
@@ -85,7 +85,7 @@ def enter(peer: AbstractPeer, problem: Problem, budget: float, rtol: float, atol
         return None, row
     group, most = peer.group, len(problem.theta)
     tried = min(max(group, 4), most)
-    _, _, seconds = clocked(lambda: solve(tried, rtol, atol))
+    seconds = min(clocked(lambda: solve(tried, rtol, atol))[1] for _ in range(2))
     fits = int(tried * budget / max(seconds, 1e-6))
     row.patients = min(most, max(group, fits // group * group))
     return Entry(peer, solve, row), row
@@ -96,7 +96,7 @@ def take_turns(entries: Sequence[Entry], repeats: int, budget: float, rtol: floa
     repeats take longer than three budgets gets three of them."""
     for turn in range(repeats):
         for e in entries:
-            if turn >= 3 and e.row.wall[0] > 3 * budget:
+            if turn >= 3 and e.row.cpu[0] > 3 * budget:
                 continue
             e.answer, cpu, wall = clocked(lambda e=e: e.solve(e.row.patients, rtol, atol))
             e.row.cpu.append(cpu)

@@ -27,7 +27,7 @@ class Workload:
         file: model file.
         regimen: doses.
         days: end of the run, in the model's time unit.
-        samples: sampling times, shape (times,); no dose falls on one.
+        samples: sampling times after 0, shape (times,); no dose falls on one.
         cv: coefficient of variation of the log-normal parameters.
         constant: parameters that do not vary; those tagged `constant` and those with bounds never do.
         rtol, atol: error tolerances; `atol` in the species' units.
@@ -141,7 +141,7 @@ class Problem:
         """Between doses: (start, end, numbers of the samples in between)."""
         edges = [*self.dose_times, self.workload.days]
         return [
-            (float(a), float(b), np.flatnonzero((self.times > a) & (self.times < b)))
+            (float(a), float(b), np.flatnonzero((self.times > a) & (self.times <= b)))
             for a, b in zip(edges, edges[1:], strict=False)
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import odeint
+from scipy.integrate import odeint, solve_ivp
 
 from .compiled import rates_and_jacobian
 from .problems import Problem
@@ -29,9 +29,37 @@ def check_right_hand_side(problem: Problem) -> float:
 
 def reference(problem: Problem, patients: int, rtol: float = RTOL, atol: float | None = None) -> np.ndarray:
     """States at the samples, shape (patients, samples, states): ODEPACK's LSODA at a tight tolerance."""
+    rates, jacobian, parameters = _returning(problem)
+    atol = min(ATOL, 1e-3 * problem.workload.atol) if atol is None else atol
+
+    def interval(y, at, p):
+        options = dict(args=(p,), Dfun=jacobian, tfirst=True, rtol=rtol, atol=atol, mxstep=1_000_000, tcrit=[at[-1]])
+        found, told = odeint(rates, y, at, full_output=True, **options)
+        if told["message"] != "Integration successful.":
+            raise RuntimeError(f"{problem.workload.name}: the reference failed: {told['message']}")
+        return found[1:]
+
+    return _over_doses(problem, patients, parameters, interval)
+
+
+def second_reference(problem: Problem, patients: int, rtol: float, atol: float) -> np.ndarray:
+    """The same by SciPy's Radau, a method of another family: how far the two differ is what a reference is worth."""
+    rates, jacobian, parameters = _returning(problem)
+
+    def interval(y, at, p):
+        options = dict(args=(p,), jac=jacobian, rtol=rtol, atol=atol, method="Radau")
+        found = solve_ivp(rates, (at[0], at[-1]), y, t_eval=at[1:], **options)
+        if not found.success:
+            raise RuntimeError(f"{problem.workload.name}: the second reference failed: {found.message}")
+        return found.y.T
+
+    return _over_doses(problem, patients, parameters, interval)
+
+
+def _returning(problem: Problem):
+    """Rates and Jacobian that return new arrays, and the parameters of patient i."""
     f, df, parameters = rates_and_jacobian(problem)
-    n, atol = problem.states, min(ATOL, 1e-3 * problem.workload.atol) if atol is None else atol
-    states = np.empty((patients, len(problem.times), n))
+    n = problem.states
 
     def rates(t, y, p):
         out = np.empty(n)
@@ -43,15 +71,18 @@ def reference(problem: Problem, patients: int, rtol: float = RTOL, atol: float |
         df(t, y, p, out)
         return out
 
+    return rates, jacobian, parameters
+
+
+def _over_doses(problem: Problem, patients: int, parameters, interval) -> np.ndarray:
+    states = np.empty((patients, len(problem.times), problem.states))
     for i in range(patients):
-        y, p = problem.initial[i], parameters(i)
+        y = problem.initial[i]
         for d, (start, end, saves) in enumerate(problem.segments):
-            at = np.array([start, *problem.times[saves], end])
-            options = dict(args=(p,), Dfun=jacobian, tfirst=True, rtol=rtol, atol=atol, mxstep=1_000_000, tcrit=[end])
-            found, told = odeint(rates, y + problem.jumps[i, d], at, full_output=True, **options)
-            if told["message"] != "Integration successful.":
-                raise RuntimeError(f"{problem.workload.name}, patient {i}: the reference failed: {told['message']}")
-            states[i, saves], y = found[1:-1], found[-1]
+            at = [start, *problem.times[saves]]
+            at += [end] if at[-1] < end else []
+            found = interval(y + problem.jumps[i, d], np.array(at), parameters(i))
+            states[i, saves], y = found[: len(saves)], found[-1]
     return states
 
 

@@ -65,9 +65,9 @@ def workload_table(contest: Contest) -> str:
         )
     size = contest.size
     words = (
-        f"{size['states']} states, {size['Jacobian entries']} Jacobian entries, {size['rates operations']} operations in "
-        f"the rates; load per core {contest.load[0]:.2f} before and {contest.load[1]:.2f} after. Generated right-hand "
-        f"sides differ from the model's own function by at most {contest.right_hand_side:.0e}."
+        f"{size['states']} states, {size['Jacobian entries']} Jacobian entries, {size['rates operations']} operations "
+        f"in the rates; load per core {contest.load[0]:.2f} before and {contest.load[1]:.2f} after. Generated "
+        f"right-hand sides differ from the model's own function by at most {contest.right_hand_side:.0e}."
     )
     return f"### {contest.workload}\n\n{words}\n\n{table(head, rows)}"
 

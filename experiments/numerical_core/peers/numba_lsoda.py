@@ -28,9 +28,8 @@ class NumbaLsoda(AbstractPeer):
         import numba
         import numbalsoda
 
-        rates = numba.cfunc(numbalsoda.lsoda_sig)(
-            defined(python_source(problem, "def rates(t, y, out, p):", "rates"), "rates")
-        )
+        written = defined(python_source(problem, "def rates(t, y, out, p):", "rates"), "rates")
+        rates = numba.cfunc(numbalsoda.lsoda_sig, error_model="numpy")(written)
         address, integrate = rates.address, numbalsoda.lsoda
 
         @numba.njit
