@@ -48,6 +48,8 @@ PEERS: dict[str, Maker] = {
     "tsit5": lambda w: DiffraxVmapped("Tsit5", CHUNKS["Tsit5"][w]),
     "cvode": lambda w: CvodeC("dense"),
     "cvode-klu": lambda w: CvodeC("KLU"),
+    "cvode-system": lambda w: CvodeC("dense", system=True),
+    "cvode-klu-system": lambda w: CvodeC("KLU", system=True),
     "sundae": lambda w: CvodeSundae(),
     "numbalsoda": lambda w: NumbaLsoda(),
     "scipy": lambda w: ScipyLsoda(),

@@ -80,7 +80,7 @@ WORKLOADS = {
         weekly_boluses("tmdd3", "L", "nM", 50.0, 0.4),
         weekly_boluses("tce12", "A", "nmol", 60.0, 0.4),
         weekly_boluses("casc48", "L", "nM", 30.0, 0.3, "X_total", "Ph_total"),
-        weekly_boluses("hill_input", "A", "nmol", 100.0, 0.4),
+        weekly_boluses("hill_input", "A", "nmol", 100.0, 0.4, "power", "steep"),
         Workload(
             "isb2001",
             PUBLISHED / "isb2001.py",

@@ -126,14 +126,16 @@ def equal_error_table(contest: Contest) -> str:
 
 
 def setting_list(contests: Mapping[str, Contest]) -> str:
+    """Peer: settings; chunks by workload."""
     found: dict[str, dict[str, list[str]]] = {}
+    told: dict[str, str] = {}
     for c in contests.values():
         for row in c.rows.values():
             if not row.note:
-                found.setdefault(row.peer, {}).setdefault(row.settings, []).append(c.workload)
+                told[row.peer], _, chunk = row.settings.partition("; chunk ")
+                found.setdefault(row.peer, {}).setdefault(chunk, []).append(c.workload)
     lines = []
-    for peer, settings in found.items():
-        many = len(settings) > 1
-        told = "; ".join(f"{text} ({', '.join(names)})" if many else text for text, names in settings.items())
-        lines.append(f"- {peer}: {told}.")
+    for peer, chunks in found.items():
+        tuned = ", ".join(f"{chunk} ({', '.join(names)})" for chunk, names in chunks.items() if chunk)
+        lines.append(f"- {peer}: {told[peer]}{f'; patients per chunk {tuned}' if tuned else ''}.")
     return "\n".join(lines)

@@ -35,6 +35,7 @@ NATIVE_TOLERANCES = tuple(10.0**-k for k in range(3, 11))
 DIFFRAX_TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10)  # each compiles anew
 PATIENTS, COMPARED, GROUP = 64, 4, 16
 AGREEMENT = 10  # the engines are to agree to this many rtol
+LAST_PLACES = 32  # of the largest state: differences up to here are rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,8 @@ def cases() -> list[Case]:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One tolerance. Times in CPU µs per patient, errors as in `reference.errors`; NaN where tier 3 was not run."""
+    """One tolerance. Times in CPU µs per patient, errors as in `reference.errors`; NaN where tier 3 was not run.
+    `apart`: the engines' difference in rtol; `rounding`: it is more than one rtol, and it is rounding."""
 
     rtol: float
     worst: float
@@ -100,6 +102,7 @@ class Line:
     steps_diffrax: float = math.nan
     cost_diffrax: float = math.nan
     apart: float = math.nan
+    rounding: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,11 +126,22 @@ def known_solution(case: Case, p: Problem) -> tuple[np.ndarray, str, float]:
 
 
 def timed(integrator: qspx.BatchIntegrator | qspx.DiffraxIntegrator, p: Problem, n: int):
-    """(solution, least CPU µs per patient of three runs after a first one)."""
+    """(solution, least CPU µs per patient of three runs, or of one that takes more than two seconds)."""
     theta, events = p.theta[:n], p.events(n)
-    integrator.solve_batch(p.request, theta, events)
-    runs = [measure.clocked(lambda: integrator.solve_batch(p.request, theta, events)) for _ in range(3)]
-    return runs[-1][0], min(cpu for _, cpu, _ in runs) / n * 1e6
+    integrator.solve_batch(p.request, theta, events)  # compiles
+    found, least, _ = measure.clocked(lambda: integrator.solve_batch(p.request, theta, events))
+    for _ in range(2 if least < 2 else 0):
+        _, cpu, _ = measure.clocked(lambda: integrator.solve_batch(p.request, theta, events))
+        least = min(least, cpu)
+    return found, least / n * 1e6
+
+
+def is_rounding(a: np.ndarray, b: np.ndarray, allowed: float) -> bool:
+    """Whether every difference above `allowed`, relative, is within a few last places of the patient's largest state: a
+    small state that is left over from a large one (Robertson's A from 1 - C) has no more digits."""
+    difference, largest = np.abs(a - b), np.abs(a).max(axis=2, keepdims=True)
+    beyond = difference > allowed * np.abs(b)
+    return bool((difference <= LAST_PLACES * np.finfo(float).eps * largest)[beyond].all())
 
 
 def curve(case: Case, tolerances: tuple[float, ...], also: tuple[float, ...]) -> Curve:
@@ -149,6 +163,7 @@ def curve(case: Case, tolerances: tuple[float, ...], also: tuple[float, ...]) ->
                 steps_diffrax=float(portable.steps.mean()),
                 cost_diffrax=more,
                 apart=apart / rtol,
+                rounding=apart > rtol and is_rounding(native.values[:GROUP], portable.values, rtol),
             )
         lines.append(line)
     return Curve(case.title, source, doubt, lines)
@@ -170,12 +185,30 @@ def shown(found: Curve) -> str:
             scientific(line.worst_diffrax),
             tables.number(line.steps_diffrax, 4),
             tables.number(line.cost_diffrax),
-            tables.number(line.apart, 2),
+            tables.number(line.apart, 2) + (" (rounding)" if line.rounding else ""),
         ]
         for line in found.lines
     ]
     doubt = "." if found.doubt <= 1e-15 else f" by at most {found.doubt:.0e}."
     return f"### {found.title}\n\nReference: {found.source}{doubt}\n\n{tables.table(head, rows)}"
+
+
+def agreement(curves: list[Curve]) -> str:
+    """How far the two engines are apart, and whether that is allowed."""
+    compared = [line for c in curves for line in c.lines if not math.isnan(line.apart)]
+    furthest = max((line.apart for line in compared if not line.rounding), default=math.nan)
+    verdict = "met" if furthest <= AGREEMENT else "**not met**"
+    marked = sum(line.rounding for line in compared)
+    but = (
+        f" The {marked} marked lines are left out: there the difference is rounding, at most {LAST_PLACES} units in the "
+        "last place of the largest state."
+        if marked
+        else ""
+    )
+    return (
+        f"The two engines differ by at most {tables.number(furthest, 2)} rtol in these tables (the requirement of "
+        f"{AGREEMENT} rtol is {verdict}).{but}"
+    )
 
 
 def main() -> None:
@@ -190,12 +223,7 @@ def main() -> None:
         blocks.append(shown(curves[-1]))
         loads.append(measure.load_per_core())
         print(f"{blocks[-1]}\n", flush=True)
-    furthest = max((line.apart for c in curves for line in c.lines if not math.isnan(line.apart)), default=math.nan)
-    verdict = "reached" if furthest <= AGREEMENT else "**not reached**"
-    summary = (
-        f"The two engines differ by at most {tables.number(furthest, 2)} rtol anywhere in these tables "
-        f"(required: {AGREEMENT}; {verdict})."
-    )
+    summary = agreement(curves)
     text = "\n\n".join([environment(), tables.banner(loads), summary, *blocks])
     print(f"{summary}\n{tables.banner(loads)}")
     if given.quick:

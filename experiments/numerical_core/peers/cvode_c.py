@@ -48,10 +48,10 @@ def _installations() -> Iterator[Sundials]:
 
 
 @functools.cache
-def _sundials() -> Sundials | None:
-    """The first installation that a trivial program compiles with."""
+def _sundials(system: bool) -> Sundials | None:
+    """The first installation that a trivial program compiles with; with `system`, that of the system alone."""
     source = "#include <cvodes/cvodes.h>\n#include <sunlinsol/sunlinsol_klu.h>\nvoid *f(void) { return CVodeCreate; }\n"
-    for candidate in _installations():
+    for candidate in list(_installations())[-1 if system else 0 :]:
         with tempfile.TemporaryDirectory() as folder:
             if shutil.which("gcc") and _gcc(source, candidate, "KLU", Path(folder) / "probe.so").returncode == 0:
                 return candidate
@@ -73,20 +73,23 @@ def _gcc(source: str, sundials: Sundials, factors: str, library: Path) -> subpro
 
 @dataclasses.dataclass(frozen=True)
 class CvodeC(AbstractPeer):
+    """`system`: with the libraries of the system, though there may be faster ones."""
+
     factors: str = "dense"
+    system: bool = False
 
     @property
     def name(self) -> str:
-        return f"CVODE in C, {self.factors}"
+        return f"CVODE in C, {self.factors}" + (", system's libraries" if self.system else "")
 
     @property
     def settings(self) -> str:
-        found = _sundials()
+        found = _sundials(self.system)
         library = found.name if found else "no SUNDIALS"
         return f"{library}, BDF, generated C for f and J (gcc {' '.join(FLAGS[:2])}), restart at each dose"
 
     def missing(self) -> str | None:
-        return None if _sundials() else "gcc, or SUNDIALS with KLU and their headers, not installed"
+        return None if _sundials(self.system) else "gcc, or SUNDIALS with KLU and their headers, not installed"
 
     def prepare(self, problem: Problem) -> Solve:
         run = self._compiled(self.source(problem))
@@ -130,7 +133,7 @@ class CvodeC(AbstractPeer):
 
     def _compiled(self, source: str):
         """The function `run` of a shared library, which stays in memory."""
-        sundials = _sundials()
+        sundials = _sundials(self.system)
         assert sundials is not None
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / f"{hashlib.sha256((source + self.factors).encode()).hexdigest()[:16]}.so"

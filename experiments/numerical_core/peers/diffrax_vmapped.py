@@ -30,7 +30,7 @@ class DiffraxVmapped(AbstractPeer):
 
     @property
     def settings(self) -> str:
-        return f"diffrax {version('diffrax')}, default settings, chunk {self.chunk}, PID controller, forward-only loop"
+        return f"diffrax {version('diffrax')}, PID controller, forward-only loop; chunk {self.chunk}"
 
     @property
     def group(self) -> int:

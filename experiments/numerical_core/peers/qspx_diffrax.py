@@ -20,7 +20,7 @@ class QspxDiffrax(AbstractPeer):
 
     @property
     def settings(self) -> str:
-        return f"Rodas5P in jax, groups of {self.lanes}"
+        return f"Rodas5P in jax; chunk {self.lanes}"
 
     @property
     def group(self) -> int:
