@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import json
 import os
 import sys
 import time
@@ -29,7 +28,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from numerical_core import equal_error, measure, tables, targets  # noqa: E402
 from numerical_core.contest import PEERS, Contest, Settings, hold, tune  # noqa: E402
-from numerical_core.documents import PACKAGES, environment, insert  # noqa: E402
+from numerical_core.documents import PACKAGES, environment, insert, write_json  # noqa: E402
 from numerical_core.peers.base import version  # noqa: E402
 from numerical_core.problems import WORKLOADS  # noqa: E402
 
@@ -81,14 +80,18 @@ COMPILATION = (
 )
 
 
+def circumstances(contests: dict[str, Contest]) -> str:
+    return tables.banner([x for c in contests.values() for x in c.load], [c.others for c in contests.values()])
+
+
 def headlines(contests: dict[str, Contest], seconds: float) -> str:
     """What the README shows."""
-    loads = [x for c in contests.values() for x in c.load]
     blocks = [
         f"{environment()} The run took {seconds / 60:.1f} minutes.",
-        tables.banner(loads),
+        circumstances(contests),
         "### Targets",
         targets.target_table(contests),
+        "Gradients and the GPU have targets of their own, which this script does not measure.",
         "### At equal tolerance",
         EQUAL_TOLERANCE,
         tables.ratio_table(contests),
@@ -132,12 +135,11 @@ def main() -> None:
     out = given.out or (ROOT / "runs" / "bench_solvers" if given.quick else FOLDER / "results")
     out.mkdir(parents=True, exist_ok=True)
     (out / "solvers.md").write_text(f"# Cohort solvers compared\n\n{shown}\n\n{more}\n")
-    (out / "solvers.json").write_text(json.dumps(as_data(contests), indent=1) + "\n")
+    write_json(out / "solvers.json", as_data(contests))
     print(f"Written to {out}")
     if out == FOLDER / "results":
         insert(FOLDER / "README.md", "solvers", shown)
-    if max(x for c in contests.values() for x in c.load) > tables.LOUD:
-        print("\n" + "!" * 100 + f"\n{tables.banner([x for c in contests.values() for x in c.load])}\n" + "!" * 100)
+    print(f"\n{'!' * 100}\n{circumstances(contests)}\n{'!' * 100}")
 
 
 def as_data(contests: dict[str, Contest]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import numpy as np
 from qspx.integrate.lowering import Lowered
 
 from .compiled import rates_and_jacobian
-from .measure import Entry, Row, clocked, enter, group_use, load_per_core, queue_use, take_turns
+from .measure import Entry, Others, Row, clocked, enter, group_use, load_per_core, queue_use, take_turns
 from .peers import (
     AbstractPeer,
     Amici,
@@ -72,7 +72,8 @@ class Settings:
 @dataclasses.dataclass
 class Contest:
     """Results of one workload. `lowering`: seconds from the model to its scalar programs; `functions`: seconds for the
-    compiled rates and Jacobian that scikit-sundae, SciPy and the reference share."""
+    compiled rates and Jacobian that scikit-sundae, SciPy and the reference share; `load`: per core, before and after;
+    `others`: share of the cores that other processes used meanwhile."""
 
     workload: str
     size: dict[str, int]
@@ -82,6 +83,7 @@ class Contest:
     functions: float
     lanes: dict[str, float]
     load: tuple[float, float]
+    others: float
     equal_error: list[dict[str, object]] = dataclasses.field(default_factory=list)
 
     def ratio(self, peer: str, to: str = "native") -> float:
@@ -92,7 +94,7 @@ class Contest:
 
 
 def hold(name: str, settings: Settings, say: Callable[[str], None]) -> tuple[Contest, Problem, dict[str, Entry]]:
-    before = load_per_core()
+    before, others = load_per_core(), Others()
     workload = WORKLOADS[name]
     p = problem(workload, settings.patients)
     low, _, lowering = clocked(lambda: p.lowered)
@@ -111,7 +113,9 @@ def hold(name: str, settings: Settings, say: Callable[[str], None]) -> tuple[Con
     take_turns(list(entries.values()), settings.repeats, settings.budget, workload.rtol, workload.atol)
     for entry in entries.values():
         judge(entry, expected, workload.atol)
-    found = Contest(name, low.statistics(), rows, difference, lowering, functions, {}, (before, load_per_core()))
+    found = Contest(
+        name, low.statistics(), rows, difference, lowering, functions, {}, (before, load_per_core()), others.share()
+    )
     if "native" in entries:
         found.lanes = lane_use(name, entries["native"], settings)
     return found, p, entries

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -24,6 +26,21 @@ def environment() -> str:
         f"{datetime.date.today().isoformat()}, qspx {qspx.__version__}; {place['processor']}, {place['cores']} cores, "
         f"{place['vector unit']}, {place['system']}; Python {sys.version.split()[0]}, {versions}."
     )
+
+
+def write_json(path: Path, data: object) -> None:
+    """Data as JSON; what is not a finite number becomes null."""
+
+    def clean(x: object) -> object:
+        if isinstance(x, dict):
+            return {str(k): clean(v) for k, v in x.items()}
+        if isinstance(x, list | tuple):
+            return [clean(v) for v in x]
+        if isinstance(x, float):
+            return float(x) if math.isfinite(x) else None
+        return x
+
+    path.write_text(json.dumps(clean(data), indent=1, allow_nan=False) + "\n")
 
 
 def insert(document: Path, name: str, text: str) -> None:

@@ -132,6 +132,32 @@ def machine() -> dict[str, object]:
     return {"processor": model, "vector unit": vector, "cores": os.cpu_count(), "system": platform.system()}
 
 
+class Others:
+    """How much of the machine other processes use, from its making on. A load average counts this process too."""
+
+    def __init__(self):
+        self._start = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        """(busy seconds of the cores, those of this process and its children, wall seconds), None without /proc."""
+        try:
+            with open("/proc/stat") as lines:
+                user, nice, system, _idle, _wait, irq, soft, steal = map(float, lines.readline().split()[1:9])
+        except OSError:
+            return None
+        busy = (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+        return busy, sum(os.times()[:4]), time.perf_counter()
+
+    def share(self) -> float:
+        """Share of all cores, NaN where it cannot be told."""
+        now = self._now()
+        if now is None or self._start is None:
+            return float("nan")
+        busy, own, wall = (b - a for a, b in zip(self._start, now, strict=True))
+        return max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
+
+
 def load_per_core() -> float:
     """Load average of the last minute over the number of cores."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)

@@ -9,7 +9,8 @@ from .contest import SPREAD, Contest
 from .equal_error import TARGETS as ERROR_TARGETS
 from .measure import Row
 
-LOUD = 1.0  # load per core above which nothing is to be quoted
+ALONE = 0.10  # share of the cores used by other processes above which nothing is to be quoted
+LOUD = 1.0  # load per core above which nothing is to be quoted where that share is not known
 
 
 def number(x: float, digits: int = 3) -> str:
@@ -31,13 +32,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def banner(loads: Sequence[float]) -> str:
-    worst = max(loads)
-    if worst <= LOUD:
-        return f"Load average per core: at most {worst:.2f} during the run."
+def publishable(loads: Sequence[float], others: Sequence[float]) -> bool:
+    """The load average counts the benchmark's own threads, so what others used decides where it is known."""
+    return max(loads) <= LOUD if any(map(math.isnan, others)) else max(others) <= ALONE
+
+
+def banner(loads: Sequence[float], others: Sequence[float]) -> str:
+    """Load averages per core, and shares of the cores that other processes used."""
+    used = "an unknown share" if any(map(math.isnan, others)) else f"at most {max(others):.0%}"
+    told = f"load average per core at most {max(loads):.2f}, other processes used {used} of the cores"
+    if publishable(loads, others):
+        return f"Machine: {told}."
     return (
-        f"**NOT PUBLISHABLE: the load average reached {worst:.2f} per core (limit {LOUD:g}); other work ran on this "
-        "machine. CPU times are indicative, wall times and thread scaling are not to be used.**"
+        f"**NOT PUBLISHABLE: {told} (limit: {ALONE:.0%}; where it is not known, a load of {LOUD:g}). CPU times are "
+        "indicative; wall times and thread scaling are not to be used.**"
     )
 
 
@@ -66,8 +74,9 @@ def workload_table(contest: Contest) -> str:
     size = contest.size
     words = (
         f"{size['states']} states, {size['Jacobian entries']} Jacobian entries, {size['rates operations']} operations "
-        f"in the rates; load per core {contest.load[0]:.2f} before and {contest.load[1]:.2f} after. Generated "
-        f"right-hand sides differ from the model's own function by at most {contest.right_hand_side:.0e}."
+        f"in the rates; load per core {contest.load[0]:.2f} before and {contest.load[1]:.2f} after, "
+        f"{contest.others:.0%} of the cores used by others. Generated right-hand "
+        f"sides differ from the model's own function by at most {contest.right_hand_side:.0e}."
     )
     return f"### {contest.workload}\n\n{words}\n\n{table(head, rows)}"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import json
 import math
 import os
 import sys
@@ -26,7 +25,7 @@ import numpy as np  # noqa: E402
 
 import qspx  # noqa: E402
 from numerical_core import measure, tables  # noqa: E402
-from numerical_core.documents import environment, insert  # noqa: E402
+from numerical_core.documents import environment, insert, write_json  # noqa: E402
 from numerical_core.problems import HERE as FOLDER  # noqa: E402
 from numerical_core.problems import PUBLISHED, WORKLOADS, Problem, Workload, problem, weekly  # noqa: E402
 from numerical_core.reference import errors, reference, second_reference  # noqa: E402
@@ -200,8 +199,8 @@ def agreement(curves: list[Curve]) -> str:
     verdict = "met" if furthest <= AGREEMENT else "**not met**"
     marked = sum(line.rounding for line in compared)
     but = (
-        f" The {marked} marked lines are left out: there the difference is rounding, at most {LAST_PLACES} units in the "
-        "last place of the largest state."
+        f" The {marked} marked lines are left out: there the difference is rounding, at most {LAST_PLACES} units in "
+        "the last place of the largest state."
         if marked
         else ""
     )
@@ -218,14 +217,16 @@ def main() -> None:
     qspx.enable_x64()
     tolerances, also = ((1e-4, 1e-6), (1e-6,)) if given.quick else (NATIVE_TOLERANCES, DIFFRAX_TOLERANCES)
     loads, blocks, curves = [measure.load_per_core()], [], []
+    others = measure.Others()
     for case in cases():
         curves.append(curve(case, tolerances, also))
         blocks.append(shown(curves[-1]))
         loads.append(measure.load_per_core())
         print(f"{blocks[-1]}\n", flush=True)
     summary = agreement(curves)
-    text = "\n\n".join([environment(), tables.banner(loads), summary, *blocks])
-    print(f"{summary}\n{tables.banner(loads)}")
+    circumstances = tables.banner(loads, [others.share()])
+    text = "\n\n".join([environment(), circumstances, summary, *blocks])
+    print(f"{summary}\n{circumstances}")
     if given.quick:
         return
     results = HERE / "results"
@@ -235,9 +236,10 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": measure.machine(),
         "loads": loads,
+        "others": others.share(),
         "curves": [dataclasses.asdict(c) for c in curves],
     }
-    (results / "work_precision.json").write_text(json.dumps(data, indent=1) + "\n")
+    write_json(results / "work_precision.json", data)
     insert(HERE / "README.md", "work_precision", text)
 
 
