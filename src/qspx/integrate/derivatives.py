@@ -123,14 +123,13 @@ def _div(g: Graph, k: int, position: int, a: int, b: int) -> int:
 
 
 def _pow(g: Graph, k: int, position: int, a: int, b: int) -> int:
-    """b a^b / a and a^b log a. At a = 0 the first is b times 0, 1 or infinity, the second is 0, as in jax."""
+    """b a^b / a and a^b log a. At a = 0 the first is 1 for b = 1, else 0, and the second is 0: as in jax but for the
+    infinite slope with b < 1, see `_sqrt`."""
     zero, one = g.constant(0.0), g.constant(1.0)
     at_zero = g.node(Op.EQ, a, zero)
     if position == 1:
         return g.node(Op.MUL, k, g.node(Op.LOG, g.node(Op.SELECT, at_zero, one, a)))
-    flat = g.node(Op.OR, g.node(Op.LT, one, b), g.node(Op.EQ, b, zero))
-    edge = g.node(Op.SELECT, flat, zero, g.constant(math.inf))
-    edge = g.node(Op.SELECT, g.node(Op.EQ, b, one), one, edge)
+    edge = g.node(Op.SELECT, g.node(Op.EQ, b, one), one, zero)
     return g.node(Op.MUL, b, g.node(Op.SELECT, at_zero, edge, _over(g, k, a)))
 
 
@@ -150,6 +149,13 @@ def _abs(g: Graph, a: int) -> int:
     return g.node(Op.SELECT, g.node(Op.EQ, a, g.constant(0.0)), g.constant(0.0), sign)
 
 
+def _sqrt(g: Graph, k: int) -> int:
+    """0.5 / sqrt(a), and 0 at a = 0, where the slope is infinite: a Rosenbrock step with a Jacobian that is wrong in
+    one entry at one point is small but right, one with an infinite entry cannot be taken."""
+    zero = g.constant(0.0)
+    return g.node(Op.SELECT, g.node(Op.EQ, k, zero), zero, _over(g, g.constant(0.5), k))
+
+
 def _erf(g: Graph, a: int) -> int:
     return g.node(Op.MUL, g.constant(2 / math.sqrt(math.pi)), g.node(Op.EXP, g.node(Op.NEG, g.node(Op.MUL, a, a))))
 
@@ -167,7 +173,7 @@ _PARTIALS: dict[Op, Callable] = {
     Op.REM: _rem,
     Op.NEG: lambda g, k, position, a: g.constant(-1.0),
     Op.ABS: lambda g, k, position, a: _abs(g, a),
-    Op.SQRT: lambda g, k, position, a: _over(g, g.constant(0.5), k),
+    Op.SQRT: lambda g, k, position, a: _sqrt(g, k),
     Op.EXP: lambda g, k, position, a: k,
     Op.EXPM1: lambda g, k, position, a: g.node(Op.ADD, k, g.constant(1.0)),
     Op.LOG: lambda g, k, position, a: _over(g, g.constant(1.0), a),
