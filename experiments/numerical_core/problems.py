@@ -7,10 +7,11 @@ import functools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import qspx
-from qspx.dosing import DoseEvents, dose_events, subject_doses
+from qspx.dose_events import DoseEvents, dose_events, subject_doses
 from qspx.integrate import SolveRequest
 from qspx.integrate.lowering import Lowered, lower
 
@@ -165,7 +166,7 @@ def problem(workload: Workload, patients: int, cv: float | None = None) -> Probl
     @jax.jit
     @jax.vmap
     def prepare(row):
-        doses = subject_doses(model, row, one)
+        doses = subject_doses(model, row, one, jnp)
         jumps = doses.jump[:, None] * (doses.species[:, None] == np.arange(len(model.species)))
         return model.initial_vector(row), jumps, doses.start
 

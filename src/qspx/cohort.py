@@ -35,7 +35,7 @@ class Cohort:
     """
 
     model: AbstractModel
-    theta: np.ndarray
+    theta: Any
     status: np.ndarray
     weights: np.ndarray = None  # type: ignore[assignment]  # equal weights are filled in below
     seed: str = ""

@@ -149,7 +149,8 @@ class _Plan:
     @classmethod
     def of(cls, model, cohort, protocol, summaries, integrator, shard) -> _Plan:
         arm = protocol.arms[0]
-        request = solve_request(model, [a.regimen for a in protocol.arms], arm.times, arm.observables, summaries)
+        regimens = [a.regimen for a in protocol.arms]
+        request = solve_request(model, regimens, arm.times, arm.observables, summaries, arm.before)
         if len({s.name for s in summaries}) < len(summaries):
             raise ProtocolError("two `summaries` are the same; ask for each endpoint once.")
         for a in protocol.arms:
@@ -161,7 +162,7 @@ class _Plan:
             cohort,
             protocol,
             integrator.chosen(request),
-            tuple(stacked_events([a.regimen for a in protocol.arms], model, [subjects] * len(protocol.arms))),
+            tuple(stacked_events(regimens, model, [subjects] * len(regimens))),
             shard,
         )
 
@@ -221,6 +222,7 @@ class _Plan:
             "arms": {a.name: {"regimen": str(a.regimen), "covariates": dict(a.covariates)} for a in self.protocol.arms},
             "events_sha256": hashlib.sha256(b"".join(f.tobytes() for e in self.events for f in e)).hexdigest(),
             "times": list(self.request.times),
+            "before": list(self.request.before),
             "observables": list(self.request.observables),
             "summaries": [repr(s) for s in self.request.summaries],
             "window": [self.request.t0, self.request.t1],

@@ -17,7 +17,7 @@ from scipy.integrate import odeint
 
 import qspx
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events, subject_doses
+from qspx.dose_events import DoseEvents, dose_events, subject_doses
 from qspx.integrate import BatchIntegrator, BatchSolution, DiffraxIntegrator, SolveRequest
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def by_scipy(case: Case) -> np.ndarray:
     f, J = jax.jit(model.rates_vector), jax.jit(jax.jacfwd(model.rates_vector, argnums=1))
     found = []
     for theta in two_subjects(model):
-        doses = subject_doses(model, theta, dose_events(case.regimen, model))
+        doses = subject_doses(model, theta, dose_events(case.regimen, model), np)
         y, kept = np.array(model.initial_vector(theta)), []
         edges = [*np.asarray(doses.start), case.end]
         for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):

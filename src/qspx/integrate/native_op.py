@@ -38,10 +38,9 @@ def solve(request: SolveRequest, settings: NativeSettings, theta: Any, doses: Su
     theta (rows, parameters), doses (rows, events), samples (rows, times). Differentiable by theta and the doses'
     starts, ends, amounts and rates.
     """
-    named: dict[str, Any] = doses._asdict() | {"theta": theta, "time": samples.time, "before": samples.before}
     shape = jnp.shape(doses.start)
-    arrays = [named[k] if k in ("theta", "time", "before") else jnp.broadcast_to(named[k], shape) for k in named]
-    named = {k: jnp.asarray(a) for k, a in zip(named, arrays, strict=True)}
+    named: dict[str, Any] = {k: jnp.broadcast_to(getattr(doses, k), shape) for k in SubjectDoses._fields}
+    named |= {"theta": jnp.asarray(theta), "time": jnp.asarray(samples.time), "before": jnp.asarray(samples.before)}
     return tuple(solve_p.bind(*(named[k] for k in DIFFERENTIABLE + _GIVEN), request=request, settings=settings))[:5]
 
 
