@@ -26,8 +26,8 @@ from qspx.integrate.reverse_call import pulled_back
 from qspx.integrate.tangent_call import pushed_forward
 
 # arguments by row: those with derivatives first
-DIFFERENTIABLE = ("theta", "start", "end", "jump", "rate", "turn", "part")
-_GIVEN = ("species", "mark", "kind", "interval", "whole", "time", "before")
+DIFFERENTIABLE: tuple[str, ...] = ("theta", "start", "end", "jump", "rate", "turn", "part")
+_GIVEN: tuple[str, ...] = ("species", "mark", "kind", "interval", "whole", "time", "before")
 _MOVED = len(DIFFERENTIABLE)
 _ARGUMENTS = _MOVED + len(_GIVEN)
 
