@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "experiments"))
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # stored programs would hide the time that compilation takes
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from numerical_core import equal_error, measure, tables, targets  # noqa: E402
+from numerical_core import equal_error, gradients, measure, tables, targets  # noqa: E402
 from numerical_core.contest import PEERS, Contest, Settings, hold, tune  # noqa: E402
 from numerical_core.documents import PACKAGES, environment, insert, write_json  # noqa: E402
 from numerical_core.peers.base import version  # noqa: E402
@@ -84,14 +84,24 @@ def circumstances(contests: dict[str, Contest]) -> str:
     return tables.banner([x for c in contests.values() for x in c.load], [c.others for c in contests.values()])
 
 
-def headlines(contests: dict[str, Contest], seconds: float) -> str:
+GRADIENTS = (
+    "CPU time per patient, one thread: the run alone, and the gradient of a weighted sum of all samples of all states "
+    "by all parameters and by amount and time of every dose. The latter holds the run that writes the tape, and the "
+    "sweep back; `jax.grad` adds one run for the value."
+)
+
+
+def headlines(contests: dict[str, Contest], costs: list[gradients.GradientCost], seconds: float) -> str:
     """What the README shows."""
     blocks = [
         f"{environment()} The run took {seconds / 60:.1f} minutes.",
         circumstances(contests),
         "### Targets",
-        targets.target_table(contests),
-        "Gradients and the GPU have targets of their own, which this script does not measure.",
+        targets.target_table(contests, costs),
+        "The GPU has a target of its own, which this script does not measure.",
+        "### Gradients",
+        GRADIENTS,
+        targets.gradient_table(costs),
         "### At equal tolerance",
         EQUAL_TOLERANCE,
         tables.ratio_table(contests),
@@ -130,7 +140,8 @@ def main() -> None:
         print(f"{name} (load per core {measure.load_per_core():.2f})", flush=True)
         contests[name], problem, entries = hold(name, chosen, lambda line: print(line, flush=True))
         contests[name].equal_error = equal_error.compare(problem, entries)
-    shown, more = headlines(contests, time.perf_counter() - began), details(contests)
+    costs = [gradients.measured(name) for name in gradients.NAMES if name in chosen.workloads]
+    shown, more = headlines(contests, costs, time.perf_counter() - began), details(contests)
     print(f"\n{shown}\n\n{more}\n")
     out = given.out or (ROOT / "runs" / "bench_solvers" if given.quick else FOLDER / "results")
     out.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .contest import SPREAD, Contest
+from .gradients import GradientCost
 from .tables import number, table, thread_scaling
 
 
@@ -31,7 +32,7 @@ class Target:
         return [self.what, f"{relation} {number(self.limit)}", number(self.found), self.verdict]
 
 
-def targets(contests: Mapping[str, Contest]) -> list[Target]:
+def targets(contests: Mapping[str, Contest], gradients: Sequence[GradientCost] = ()) -> list[Target]:
     found: list[Target] = []
     if tce := contests.get("tce12"):
         found += [
@@ -51,6 +52,7 @@ def targets(contests: Mapping[str, Contest]) -> list[Target]:
             Target("casc48: CVODE in C, KLU, over native", 20, casc.ratio("cvode-klu")),
             Target("casc48: seconds to compile, native", 5, compilation(casc), at_most=True),
         ]
+    found += [Target(f"{g.workload}: gradient over its own run", 4.5, g.ratio, at_most=True) for g in gradients]
     return found
 
 
@@ -62,5 +64,13 @@ def compilation(contest: Contest) -> float:
     return contest.lowering + contest.rows["native"].compile if "native" in contest.rows else math.nan
 
 
-def target_table(contests: Mapping[str, Contest]) -> str:
-    return table(["target", "limit", "found", ""], [t.row() for t in targets(contests)])
+def target_table(contests: Mapping[str, Contest], gradients: Sequence[GradientCost] = ()) -> str:
+    return table(["target", "limit", "found", ""], [t.row() for t in targets(contests, gradients)])
+
+
+def gradient_table(gradients: Sequence[GradientCost]) -> str:
+    rows = [
+        [g.workload, str(g.derivatives), number(g.forward), number(g.gradient), number(g.ratio), number(g.compile)]
+        for g in gradients
+    ]
+    return table(["workload", "derivatives", "run, µs", "gradient, µs", "ratio", "first call, s"], rows)
