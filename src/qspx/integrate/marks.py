@@ -45,15 +45,20 @@ class Tolerances(NamedTuple):
     atol: float
 
 
+def into(species, values, n: int):
+    """Sum of `values` (events,) by species, shape (n,): without a scatter, which is slow inside a loop."""
+    return jnp.sum(jnp.where(species[:, None] == jnp.arange(n)[None], values[:, None], 0.0), axis=0)
+
+
 def jump(doses: SubjectDoses, t, n: int):
     """Sum of the boluses given at exactly t, shape (species,)."""
-    return jnp.zeros(n, doses.jump.dtype).at[doses.species].add(jnp.where(doses.start == t, doses.jump, 0.0))
+    return into(doses.species, jnp.where(doses.start == t, doses.jump, 0.0), n)
 
 
 def infusion(doses: SubjectDoses, t, n: int, r: RunIn | None):
     """Infusion rate on the step that starts at t, shape (species,)."""
     running = (doses.start <= t) & (t < doses.end)
-    usual = jnp.zeros(n, doses.rate.dtype).at[doses.species].add(jnp.where(running, doses.rate, 0.0))
+    usual = into(doses.species, jnp.where(running, doses.rate, 0.0), n)
     if r is None:
         return usual
     e = jnp.maximum(r.number - 1, 0)

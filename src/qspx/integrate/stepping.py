@@ -24,6 +24,7 @@ from qspx.integrate.crossings import Thresholds
 from qspx.integrate.endpoints import Endpoints, update
 from qspx.integrate.lowered_term import model_term
 from qspx.integrate.marks import RunIn, Tolerances, arrive, infusion, next_stop
+from qspx.integrate.sampling import all_at_once, one_by_one
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
 from qspx.summaries import OF_THRESHOLD
 
@@ -43,14 +44,11 @@ class _State(NamedTuple):
     y: jnp.ndarray
     h: jnp.ndarray
     saved: jnp.ndarray
+    sampled: jnp.ndarray
     ends: Endpoints
     status: jnp.ndarray
     steps: jnp.ndarray
     run_in: RunIn | None
-
-
-def _at_rows(where, y, saved):
-    return jnp.where(where[:, None], y, saved)
 
 
 def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, times=None, before=None):
@@ -72,7 +70,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
     tolerances = Tolerances(settings.rtol, settings.atol)
     term = model_term(m, theta)
     order = solver.error_order(term)
-    step = zero_safe_step if settings.reverse else plain_step
+    step, sample = (zero_safe_step, all_at_once) if settings.reverse else (plain_step, one_by_one)
     unsigned = jnp.array([not sp.signed for sp in m.species.values()])
 
     def begin() -> _State:
@@ -80,12 +78,12 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         dy = term.vf(t, y, (theta, infusion(doses, t, n, run_in)))
         finite = jnp.isfinite(theta).all() & jnp.isfinite(y).all() & jnp.isfinite(dy).all()
         finite &= (doses.start >= t0).all()  # a negative lag would lose the dose
-        saved = _at_rows((times == t0) & before, origin, jnp.zeros((len(request.times), n), theta.dtype))
-        saved = _at_rows((times == t) & ~before & _outside(run_in), y, saved)
+        early = (times == t0) & before
+        saved = jnp.where(early[:, None], origin, jnp.zeros((len(request.times), n), theta.dtype))
         status = jnp.where(finite, Status.OK, Status.NONFINITE).astype(jnp.int32)
         h = first_step(y, dy, span, settings.rtol, settings.atol)
         ends, steps = Endpoints.empty(len(columns), theta.dtype), jnp.zeros((), jnp.int32)
-        return _State(t, y, h, saved, ends, status, steps, run_in)
+        return _State(t, y, h, saved, early.sum(dtype=jnp.int32), ends, status, steps, run_in)
 
     def active(s: _State):
         return (s.status == Status.OK) & ((s.t < t1) | ~_outside(s.run_in))
@@ -108,9 +106,6 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         curve = solver.interpolation_cls(t0=s.t, t1=end, **dense)
 
         shown = accept & _outside(s.run_in)
-        inside = shown & (times > s.t) & (times <= end)
-        at_times = jax.vmap(curve.evaluate)(jnp.where(inside, times, s.t))
-        saved = jnp.where(inside[:, None], at_times, s.saved)
         ends = s.ends
         if request.summaries:
             ends = update(
@@ -131,7 +126,16 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         there = ((landed[0], end, s.t), (landed[1], y1, s.y))
         t, y = (jnp.where(accept, jnp.where(reaches, at_stop, new), old) for at_stop, new, old in there)
         run_in = jax.tree.map(lambda new, old: jnp.where(accept & reaches, new, old), landed[2], s.run_in)
-        saved = _at_rows(accept & (times == t) & ~before & _outside(run_in), y, saved)
+        arrived = accept & ~_outside(s.run_in) & _outside(run_in)
+
+        def due(time, i):
+            at_end = (time == end) & (before[i] | _outside(run_in))
+            return (shown & ((time < end) | at_end)) | (arrived & (time == t))
+
+        def value(time, i):
+            return jnp.where(shown & ((time < end) | before[i]), curve.evaluate(jnp.minimum(time, end)), y)
+
+        saved, sampled = sample(s.saved, s.sampled, times, due, value, s.t)
         factor = step_factor(jnp.where(result == diffrax.RESULTS.successful, norm, jnp.inf), order)
         used = lax.stop_gradient(end - s.t)
         kept = jnp.where(reaches, jnp.maximum(s.h, used * factor), used * factor)
@@ -142,7 +146,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         h = jnp.where(edge, first_step(y, dy, span, settings.rtol, settings.atol), h)
         steps = s.steps + 1
         status = _status(norm, h, t, steps, run_in)
-        return _State(t, y, lax.stop_gradient(h), saved, ends, status, steps, run_in)
+        return _State(t, y, lax.stop_gradient(h), saved, sampled, ends, status, steps, run_in)
 
     def _status(norm, h, t, steps, run_in):
         tiny = h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span)
