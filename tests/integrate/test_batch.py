@@ -17,7 +17,7 @@ from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regi
 from qspx._errors import SolveError
 from qspx._status import Status
 from qspx.dosing import DoseEvents, dose_events, subject_doses
-from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, batch
+from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, batch, batch_arrays
 
 TIGHT = BatchIntegrator(rtol=1e-11, atol=1e-13)
 INTEGRATOR = BatchIntegrator(rtol=1e-8, atol=1e-12, max_steps=2000, threads=1)
@@ -122,7 +122,7 @@ def test_doses_are_those_of_the_subject():
         (Dose(3, "ug/kg", "depot"), Dose(5, "nmol", "C", 1.0, 0.2), Dose(5, "mg", "depot", 2, None, 0.4, 1))
     )
     events = rows_of(dose_events(doses, model), n)
-    found = batch._subject_doses(model, theta, events)
+    found = batch_arrays.doses_of(model, theta, events)
     expected = jax.vmap(lambda *a: subject_doses(model, *a))(theta, DoseEvents(*map(jnp.asarray, events)))
     for name, value in found.items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-14)

@@ -12,19 +12,17 @@ import numpy as np
 
 from qspx._errors import NotTraceable, SolveError
 from qspx._precision import require_x64
-from qspx._status import Status
 from qspx.dosing import DoseEvents
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.integrate.batch_arrays import arrays_read, arrays_written, asked_of, solution_of
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_compile import Kernel, widest_vector
-from qspx.integrate.native_lanes import INTEGERS, READ, WRITTEN
+from qspx.integrate.native_lanes import INTEGERS
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 from qspx.model import AbstractModel
-
-_KINDS = {"max": 0, "tmax": 1, "min": 2, "auc": 3, "average": 3, "last": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +68,7 @@ class BatchIntegrator(AbstractIntegrator):
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
-        compiled(request.model, *_asked(request), self.lanes or widest_vector())
+        compiled(request.model, *asked_of(request), self.lanes or widest_vector())
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
@@ -78,11 +76,11 @@ class BatchIntegrator(AbstractIntegrator):
 
     def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
         require_x64()
-        run = compiled(request.model, *_asked(request), self.lanes or widest_vector())
+        run = compiled(request.model, *asked_of(request), self.lanes or widest_vector())
         theta = np.ascontiguousarray(theta, dtype=float)
         rows = len(theta)
-        read = _read(request, theta, events)
-        written = _written(request, rows)
+        read = arrays_read(request, theta, events)
+        written = arrays_written(request, rows)
         arrays = [*read.values(), *written.values()]
         reals = np.array([request.t0, request.t1, self.rtol, self.atol])
         numbers = {
@@ -104,7 +102,7 @@ class BatchIntegrator(AbstractIntegrator):
         elif ranges:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(solve, ranges))
-        return _solution(request, written)
+        return solution_of(request, written)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +142,6 @@ def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: i
     return Run(Kernel(writer.text(), "run", 4), writer.vectors, lanes)
 
 
-def _asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
-    endpoints = tuple(dict.fromkeys(s.observable for s in request.summaries))
-    samples = request.observables if request.times else ()
-    return samples, endpoints, frozenset(s.kind for s in request.summaries)
-
-
 def _ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     """Contiguous rows: several ranges for each thread, so that one that drew slow subjects does not hold up the rest,
     but none so short that its last lanes idle for long."""
@@ -159,87 +151,3 @@ def _ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     parts = 1 if threads == 1 else max(min(threads, most), min(4 * threads, most // 32))
     edges = np.linspace(0, rows, parts + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
-
-
-def _read(request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> dict[str, np.ndarray]:
-    m = request.model
-    doses = _subject_doses(m, theta, events)
-    rows, windows = len(theta), request.windows
-    common = np.broadcast_to(np.append(windows.reshape(-1), request.t1), (rows, windows.size + 1))
-    stops = np.concatenate([doses["start"], doses["end"], common, np.full((rows, 1), np.inf)], axis=1)
-    wanted = _asked(request)[1]
-    found = {
-        "theta": theta,
-        **doses,
-        "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
-        "time": np.append(np.asarray(request.times, dtype=float), np.inf),
-        "columns": np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64),
-        "windows": windows,
-        "unsigned": np.array([not s.signed for s in m.species.values()], dtype=float),
-    }
-    return {k: np.ascontiguousarray(found[k]) for k in READ}
-
-
-def _subject_doses(m: AbstractModel, theta: np.ndarray, events: DoseEvents) -> dict[str, np.ndarray]:
-    """`qspx.dosing.subject_doses` for many subjects; each with the same rounding whatever the others are."""
-    amount, volumes = np.asarray(events.amount, dtype=float), np.ones((len(theta), len(m.species)))
-    for i, s in enumerate(m.species.values()):
-        if s.volume:
-            volumes[:, i] = theta[:, m.parameter_index(s.volume)]
-    species = np.asarray(events.species, dtype=np.int64)
-    f_index, lag_index = np.asarray(events.bioavailability_index), np.asarray(events.lag_index)
-    given = np.take_along_axis(theta, np.maximum(f_index, 0), axis=1)
-    later = np.take_along_axis(theta, np.maximum(lag_index, 0), axis=1)
-    amount = amount * np.where(f_index >= 0, given, events.bioavailability)
-    for name, power in ((m.body_weight, events.weight_power), (m.molar_mass, events.mass_power)):
-        if name:
-            amount = amount * _power(theta[:, [m.parameter_index(name)]], np.asarray(power))
-    amount = amount / np.take_along_axis(volumes, species, axis=1)
-    infused = np.asarray(events.duration) > 0
-    duration = np.where(infused, events.duration, 1.0)
-    start = events.time + np.where(lag_index >= 0, later, events.lag)
-    return {
-        "start": start,
-        "end": np.where(infused, start + duration, np.inf),
-        "species": species,
-        "jump": np.where(infused, 0.0, amount),
-        "rate": np.where(infused, amount / duration, 0.0),
-    }
-
-
-def _power(x: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """x**power for powers -1, 0 and 1, rounded once."""
-    if not np.isin(power, (-1.0, 0.0, 1.0)).all():
-        raise SolveError(f"dose events hold a power other than -1, 0 and 1: {np.unique(power)}.")
-    with np.errstate(divide="ignore"):
-        return np.where(power == 0, 1.0, np.where(power > 0, x, 1.0 / x))
-
-
-def _written(request: SolveRequest, rows: int) -> dict[str, np.ndarray]:
-    found = {
-        "values": np.full((rows, len(request.times), len(request.observables)), np.nan),
-        "endpoints": np.full((rows, len(request.summaries), 5), np.nan),
-        "status": np.full(rows, int(Status.NOT_RUN), dtype=np.int64),
-        "steps": np.zeros(rows, dtype=np.int64),
-        "end_time": np.full(rows, np.nan),
-    }
-    return {k: found[k] for k in WRITTEN}
-
-
-def _solution(request: SolveRequest, written: dict[str, np.ndarray]) -> BatchSolution:
-    """Numbers of failed subjects become NaN; a finite state whose observables are not finite is a failure as well."""
-    values, status = written["values"], written["status"].astype(np.int32)
-    kinds = [s.kind for s in request.summaries]
-    summaries = (
-        written["endpoints"][:, np.arange(len(kinds)), [_KINDS[k] for k in kinds]]
-        if kinds
-        else np.zeros((len(values), 0))
-    )
-    windows = request.windows
-    averages = [i for i, kind in enumerate(kinds) if kind == "average"]
-    summaries[:, averages] /= windows[averages, 1] - windows[averages, 0]
-    finite = np.isfinite(values).all(axis=(1, 2)) & np.isfinite(summaries).all(axis=1)
-    status[(status == Status.OK) & ~finite] = Status.NONFINITE
-    failed = status != Status.OK
-    values[failed], summaries[failed] = np.nan, np.nan
-    return BatchSolution(values, summaries, status, written["steps"].astype(np.int32), written["end_time"])

@@ -14,7 +14,8 @@ from qspx.integrate.program import Program
 
 LARGEST, LARGEST_AT, SMALLEST, AREA, LAST = range(5)
 EMPTY = (-np.inf, 0.0, np.inf, 0.0, 0.0)  # before the first step
-_NODES, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
+# Gauss-Legendre nodes and weights on [0, 1]
+GAUSS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
 
 
 @dataclass
@@ -175,7 +176,7 @@ def _areas(f: Function, s: Lanes, k: Look, seen: Observed) -> None:
     width = s.end[0] - s.t[0]
     with f.loop(k.count) as j:
         k.area[j] = 0.0
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+    for node, weight in zip(*GAUSS, strict=True):
         look_at(f, s, k, "levels", seen.levels, f.number(float(node)), 0)
         with f.loop(k.count) as j:
             k.area[j] = k.area[j] + float(weight) * width * k.levels[j]

@@ -1,0 +1,124 @@
+"""Cohorts on an NVIDIA GPU: the loop of `BatchIntegrator`, one thread per subject."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, Literal
+
+import numpy as np
+
+from qspx._errors import NotTraceable, SolveError
+from qspx._precision import require_x64
+from qspx.dosing import DoseEvents
+from qspx.integrate import cuda_device
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.integrate.batch_arrays import arrays_read, arrays_written, asked_of, solution_of
+from qspx.integrate.cuda_loop import NUMBERS, READ, WRITTEN, dtypes, source
+from qspx.integrate.cuda_program import PRECISIONS, Precision
+from qspx.integrate.diffrax_integrator import DiffraxIntegrator
+from qspx.integrate.lowering import Lowered, lower
+from qspx.integrate.observed import Observed, observed
+from qspx.integrate.tableaux import RODAS5P
+
+SMALLEST_RTOL = {"float64": 1e-14, "float32": 1e-5}
+_BY_SUBJECT = {"theta", "start", "end", "species", "jump", "rate", "stop"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CudaIntegrator(AbstractIntegrator):
+    """Adaptive integration of many subjects on an NVIDIA GPU: the same method, definitions and tolerances as
+    `BatchIntegrator`, printed as CUDA C and compiled for the model at run time; derivatives (`solve_one`) are those of
+    `DiffraxIntegrator`. Needs cupy and a GPU; without them it raises `SolveError` when it is asked to solve.
+
+    Args:
+        rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
+            smallest concentration that matters.
+        max_steps: attempted steps after which a subject gets status MAX_STEPS.
+        precision: of states and parameters; times and areas are float64 in any case. With "float32", `rtol` must be
+            1e-5 or more.
+    """
+
+    rtol: float = 1e-6
+    atol: float = 1e-12
+    max_steps: int = 100_000
+    precision: Literal["float64", "float32"] = "float64"
+
+    def __post_init__(self):
+        for name in ("rtol", "atol", "max_steps"):
+            if not getattr(self, name) > 0:
+                raise SolveError(f"Argument `{name}` must be > 0, but {getattr(self, name)} was given.")
+        if self.precision not in PRECISIONS:
+            raise SolveError(f"Argument `precision` must be 'float64' or 'float32', but {self.precision!r} was given.")
+        if self.rtol < SMALLEST_RTOL[self.precision]:
+            raise SolveError(
+                f"Argument `rtol` must be >= {SMALLEST_RTOL[self.precision]:g} with precision={self.precision!r}, but "
+                f"{self.rtol:g} was given."
+            )
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {"integrator": type(self).__name__, "solver": RODAS5P.name, **dataclasses.asdict(self)}
+
+    def prepare(self, request: SolveRequest) -> None:
+        """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program, or
+        where there is no GPU."""
+        _launch(self.source(request))
+
+    def source(self, request: SolveRequest) -> str:
+        """The CUDA C text for the request; needs no GPU. Raises `SolveError` where the model has a construct without a
+        scalar program."""
+        samples, endpoints, kinds = asked_of(request)
+        try:
+            low, seen = lower(request.model), observed(request.model, samples, endpoints)
+        except NotTraceable as e:
+            raise SolveError(
+                f"{request.model.name} cannot be compiled for CudaIntegrator: {e} Use DiffraxIntegrator for it."
+            ) from e
+        return _source(low, seen, kinds, len(request.model.parameters), PRECISIONS[self.precision])
+
+    def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
+        plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
+        return plain.solve_one(request, theta, events)
+
+    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
+        require_x64()
+        launch = _launch(self.source(request))
+        theta = np.ascontiguousarray(theta, dtype=float)
+        read, written = arrays_read(request, theta, events), arrays_written(request, len(theta))
+        if len(theta):
+            self._run(launch, request, read, written)
+        return solution_of(request, written)
+
+    def _run(self, launch: cuda_device.Launch, request: SolveRequest, read, written) -> None:
+        """Fill `written`, arrays with a row per subject, from `read`."""
+        kinds = dtypes(PRECISIONS[self.precision])
+        numbers = {
+            "rows": len(read["theta"]),
+            "max_steps": self.max_steps,
+            "events": read["start"].shape[1],
+            "summaries": len(request.summaries),
+            "t0": request.t0,
+            "t1": request.t1,
+            "rtol": self.rtol,
+            "atol": self.atol,
+        }
+        inputs = {k: np.moveaxis(read[k], 0, -1) if k in _BY_SUBJECT else read[k] for k in READ}
+        outputs = {k: np.ascontiguousarray(np.moveaxis(written[k], 0, -1), kinds[WRITTEN[k]]) for k in WRITTEN}
+        launch(
+            [np.ascontiguousarray(inputs[k], kinds[READ[k]]) for k in READ],
+            list(outputs.values()),
+            [kinds[NUMBERS[k]].type(numbers[k]) for k in NUMBERS],
+        )
+        for k, found in outputs.items():
+            written[k][...] = np.moveaxis(found, -1, 0)
+
+
+@functools.lru_cache(maxsize=64)
+def _source(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, precision: Precision) -> str:
+    return source(low, seen, RODAS5P, kinds, parameters, precision)
+
+
+@functools.lru_cache(maxsize=64)
+def _launch(text: str) -> cuda_device.Launch:
+    return cuda_device.compiled(text)

@@ -1,0 +1,52 @@
+"""The CUDA C text as C++ on the host: the same text, one thread, all subjects from one queue."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qspx.integrate.cuda_device import Launch
+from qspx.integrate.cuda_loop import KERNEL
+
+# every warning is an error, but for unused functions and arguments: what a model does not need is printed all the same
+STRICT = ["-std=c++17", "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wdouble-promotion"]
+
+
+def compiler() -> str:
+    """A C++ compiler, or the test is skipped."""
+    found = next((path for name in ("g++", "clang++", "c++") if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no C++ compiler (g++, clang++) on PATH: the CUDA text cannot be run on the host")
+    return found
+
+
+@functools.cache
+def compiled(text: str) -> Launch:
+    """What `qspx.integrate.cuda_device.compiled` gives, without a GPU."""
+    folder = Path(tempfile.mkdtemp(prefix="qspx-cuda-host-"))
+    (folder / "run.cpp").write_text(text)
+    command = [compiler(), *STRICT, "-O1", "-shared", "-fPIC", "-o", str(folder / "run.so"), str(folder / "run.cpp")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:4000]
+    kernel = getattr(ctypes.CDLL(str(folder / "run.so")), KERNEL)
+    shutil.rmtree(folder)
+    scalars = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_longlong}
+
+    def launch(read: Sequence[np.ndarray], written: Sequence[np.ndarray], numbers: Sequence[np.generic]) -> None:
+        queue = np.zeros(1, dtype=np.uint64)
+        arrays = [*read, *written, queue]
+        assert all(a.flags.c_contiguous for a in arrays)
+        given = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
+        kernel(*given, *(scalars[x.dtype.name](x.item()) for x in numbers))
+        assert queue[0] == int(numbers[0]) + 1  # every subject taken, and one look at the empty queue
+
+    return launch
+
