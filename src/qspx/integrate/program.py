@@ -163,7 +163,9 @@ def _named(graph: Graph, k: int) -> tuple[str, int]:
 
 
 def frontier(graph: Graph, roots: Iterable[int]) -> list[int]:
-    """The nodes that depend on parameters alone and are read by one that does not, or are roots: what to compute once
-    per subject. Inputs and constants are left out."""
-    kept = graph.reachable(roots, frozenset(k for k in range(len(graph)) if graph.fixed[k]))
-    return [k for k in kept if graph.fixed[k] and graph.ops[k] not in (Op.CONST, Op.INPUT)]
+    """The numbers that depend on parameters alone and are read by a node that does not, or by a comparison, or are
+    roots: what to compute once per subject. Inputs and constants are left out, and so are truth values: an array of
+    numbers has no place for them."""
+    lasting = frozenset(k for k in range(len(graph)) if graph.fixed[k] and not graph.is_boolean(k))
+    kept = graph.reachable(roots, lasting)
+    return [k for k in kept if k in lasting and graph.ops[k] not in (Op.CONST, Op.INPUT)]
