@@ -28,25 +28,39 @@ def compiler() -> str:
     return found
 
 
+def library(text: str) -> ctypes.CDLL:
+    """The text, compiled and loaded."""
+    with tempfile.TemporaryDirectory(prefix="qspx-cuda-host-") as name:
+        folder = Path(name)
+        (folder / "run.cpp").write_text(text)
+        files = ["-o", str(folder / "run.so"), str(folder / "run.cpp")]
+        done = subprocess.run([compiler(), *STRICT, "-O1", "-shared", "-fPIC", *files], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[:4000]
+        return ctypes.CDLL(str(folder / "run.so"))
+
+
+def called(text: str, t: np.ndarray, *arrays: np.ndarray, size: int) -> np.ndarray:
+    """Result of the function `run(t, arrays..., out)` of a text; `t` is one number, `out` has the given size."""
+    out = np.zeros(size, dtype=t.dtype)
+    pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*arrays, out)]
+    library(text).run(_SCALARS[t.dtype.name](t.item()), *pointers)
+    return out
+
+
+_SCALARS = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_longlong}
+
+
 @functools.cache
 def compiled(text: str) -> Launch:
     """What `qspx.integrate.cuda_device.compiled` gives, without a GPU."""
-    folder = Path(tempfile.mkdtemp(prefix="qspx-cuda-host-"))
-    (folder / "run.cpp").write_text(text)
-    command = [compiler(), *STRICT, "-O1", "-shared", "-fPIC", "-o", str(folder / "run.so"), str(folder / "run.cpp")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[:4000]
-    kernel = getattr(ctypes.CDLL(str(folder / "run.so")), KERNEL)
-    shutil.rmtree(folder)
-    scalars = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_longlong}
+    kernel = getattr(library(text), KERNEL)
 
     def launch(read: Sequence[np.ndarray], written: Sequence[np.ndarray], numbers: Sequence[np.generic]) -> None:
         queue = np.zeros(1, dtype=np.uint64)
         arrays = [*read, *written, queue]
         assert all(a.flags.c_contiguous for a in arrays)
         given = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
-        kernel(*given, *(scalars[x.dtype.name](x.item()) for x in numbers))
+        kernel(*given, *(_SCALARS[x.dtype.name](x.item()) for x in numbers))
         assert queue[0] == int(numbers[0]) + 1  # every subject taken, and one look at the empty queue
 
     return launch
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -35,14 +35,17 @@ class CudaIntegrator(AbstractIntegrator):
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
-        precision: of states and parameters; times and areas are float64 in any case. With "float32", `rtol` must be
-            1e-5 or more.
+        precision: "float64" or "float32", of states and parameters; times and running areas are float64 in any case.
+            With "float32", `rtol` must be 1e-5 or more.
+
+    cupy takes its own memory on the GPU: where jax runs there too, set XLA_PYTHON_CLIENT_PREALLOCATE=false before it
+    starts, or jax will have taken most of it.
     """
 
     rtol: float = 1e-6
     atol: float = 1e-12
     max_steps: int = 100_000
-    precision: Literal["float64", "float32"] = "float64"
+    precision: str = "float64"
 
     def __post_init__(self):
         for name in ("rtol", "atol", "max_steps"):

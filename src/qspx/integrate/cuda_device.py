@@ -1,4 +1,4 @@
-"""A CUDA C text on an NVIDIA GPU: compiled by NVRTC, launched on device buffers, both through cupy, which is optional."""
+"""A CUDA C text on an NVIDIA GPU: compiled by NVRTC and launched on device buffers, through cupy, which is optional."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Launch = Callable[[Sequence[np.ndarray], Sequence[np.ndarray], Sequence[np.gener
 def found_cupy() -> Any:
     """cupy, where there is a GPU that it can use. Raises `SolveError` that says what is missing."""
     try:
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         raise SolveError(
             f"CudaIntegrator needs cupy, which cannot be imported ({e}). Install it with `pip install qspx[cuda12]` or "
@@ -40,8 +40,8 @@ def compiled(text: str) -> Launch:
     """The kernel of a text of `qspx.integrate.cuda_loop`, for the current device. Raises `SolveError` without a GPU, or
     without NVRTC."""
     cupy = found_cupy()
-    kernel = cupy.RawModule(code=text, options=("-std=c++17",), backend="nvrtc").get_function(KERNEL)
     try:
+        kernel = cupy.RawModule(code=text, options=("-std=c++17",), backend="nvrtc").get_function(KERNEL)
         kernel.compile()
     except (cupy.cuda.compiler.CompileException, RuntimeError, OSError) as e:
         raise SolveError(

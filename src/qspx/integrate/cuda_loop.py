@@ -71,7 +71,7 @@ def source(
         _file("prelude"),
         "namespace qspx {",
         _sizes(low, seen, table, kinds, parameters),
-        _tables(seen, table, precision),
+        _tables(seen, table, low.drift is not None, precision),
         _arguments(),
         _file("memory"),
         *_programs(low, seen, precision),
@@ -115,7 +115,7 @@ def _sizes(low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozen
     return "\n".join([drifts, *(f"constexpr int {name} = {value};" for name, value in numbers.items())])
 
 
-def _tables(seen: Observed, table: RosenbrockTableau, precision: Precision) -> str:
+def _tables(seen: Observed, table: RosenbrockTableau, drifts: bool, precision: Precision) -> str:
     def listed(values: Iterable[float]) -> str:
         return "{" + ", ".join(precision.literal(v) for v in values) + "}"
 
@@ -142,7 +142,7 @@ def _tables(seen: Observed, table: RosenbrockTableau, precision: Precision) -> s
             square("A", "[STAGES][STAGES]", table.square_A),
             square("C", "[STAGES][STAGES]", table.square_C),
             row("ALPHA", "STAGES", table.alpha),
-            row("GAMMA_I", "STAGES", table.gamma_i),
+            *([row("GAMMA_I", "STAGES", table.gamma_i)] if drifts else []),
             square("H", "[ROWS][STAGES]", table.H),
             row("NODES", "3", nodes),
             row("WEIGHTS", "3", weights),

@@ -108,7 +108,7 @@ class _Elements:
 
     group: str
 
-    def __getitem__(self, i: int) -> str:
+    def __getitem__(self, i: int | np.integer) -> str:
         return f"{self.group}[{i}]"
 
 

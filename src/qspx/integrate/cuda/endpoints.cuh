@@ -55,7 +55,7 @@ QSPX_DEVICE void refine(const Patient& p, Work& w, int j)
     if (!(at > p.t && at < p.end)) return;
     look_bends(p, w, (real)((at - p.t) / (p.end - p.t)));
     const real bend = w.bend[j], move = w.tilt[j] / (bend == 0 ? 1 : bend);
-    const instant found = at - (is_finite(move) ? move : 0);
+    const instant found = at - (instant)(is_finite(move) ? move : 0);
     if (found > p.t && found < p.end) w.at[j] = found;
 }
 
@@ -76,7 +76,7 @@ QSPX_DEVICE void extremes(const Patient& p, Work& w)
             look_levels(p, w, share);
             if (w.level[j] > w.top[j]) {
                 w.top[j] = w.level[j];
-                w.at[j] = p.t + share * (p.end - p.t);
+                w.at[j] = p.t + (instant)share * (p.end - p.t);
             }
             w.low[j] = smaller(w.low[j], w.level[j]);
         }
@@ -105,14 +105,15 @@ QSPX_DEVICE void record(const Job& job, const Patient& p, const Work& w, whole i
     const whole column = job.columns[i];
     instant* ends = job.endpoints + place(job, p, 5 * i);
     if (EXTREMES) {
-        if (w.top[column] > ends[LARGEST * job.rows]) {
+        const instant top = (instant)w.top[column];
+        if (top > ends[LARGEST * job.rows]) {
             ends[LARGEST_AT * job.rows] = w.at[column];
-            ends[LARGEST * job.rows] = w.top[column];
+            ends[LARGEST * job.rows] = top;
         }
         instant& low = ends[SMALLEST * job.rows];
         low = smaller(low, (instant)w.low[column]);
     }
-    if (AREAS) ends[AREA * job.rows] += w.area[column];
+    if (AREAS) ends[AREA * job.rows] += (instant)w.area[column];
 }
 
 /// Endpoints after the accepted step.
@@ -132,6 +133,7 @@ QSPX_DEVICE void update_endpoints(const Job& job, const Patient& p, Work& w)
     if (LASTS && ends) {
         levels((real)p.end, w.y1, w.theta, w.seen_fixed, w.level);
         for (whole i = 0; i < job.summaries; i++)
-            if (p.end == job.windows[2 * i + 1]) job.endpoints[place(job, p, 5 * i + LAST)] = w.level[job.columns[i]];
+            if (p.end == job.windows[2 * i + 1])
+                job.endpoints[place(job, p, 5 * i + LAST)] = (instant)w.level[job.columns[i]];
     }
 }

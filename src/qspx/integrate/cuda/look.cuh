@@ -1,8 +1,5 @@
 // Looking at the solution: samples, and what endpoints are made of, on the method's continuous output.
 
-/// Time at `share` of the step, for the programs.
-QSPX_DEVICE real time_at(const Patient& p, real share) { return (real)(p.t + share * (p.end - p.t)); }
-
 template <int derivatives> QSPX_DEVICE void curves(const Patient& p, Work& w, const int* states, int count, real share)
 {
     for (int k = 0; k < count; k++) curve<derivatives>(p, w, states[k], share);

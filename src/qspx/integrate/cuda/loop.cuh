@@ -3,7 +3,7 @@
 
 QSPX_DEVICE instant smallest_step(const Job& job, instant t)
 {
-    return 16 * R(2.220446049250313e-16) * larger(fabs(t), R(1e-6) * (job.t1 - job.t0));
+    return 16 * (instant)R(2.220446049250313e-16) * larger(fabs(t), (instant)R(1e-6) * (job.t1 - job.t0));
 }
 
 /// Samples and endpoints of the accepted step, before the state moves to its end.
@@ -31,11 +31,11 @@ QSPX_DEVICE void begin(const Job& job, Patient& p, const Work& w)
 /// One step: accepted or to be repeated with a smaller one, and what that makes of the patient.
 QSPX_DEVICE void advance(const Job& job, Patient& p, Work& w)
 {
-    const bool reaches = p.t + R(1.01) * p.h >= p.stop;
+    const bool reaches = p.t + (instant)R(1.01) * p.h >= p.stop;
     p.end = reaches ? p.stop : p.t + p.h;
     step(p, w);
     const real norm = error(job, w), factor = step_factor(norm);
-    const instant used = p.end - p.t, longer = used * factor;
+    const instant used = p.end - p.t, longer = used * (instant)factor;
     const bool accepted = norm <= 1;
     if (accepted) {
         look(job, p, w);
@@ -45,7 +45,7 @@ QSPX_DEVICE void advance(const Job& job, Patient& p, Work& w)
         if (reaches) at_stop(job, p, w);
         if (SAMPLES > 0) samples_now(job, p, w);
     } else {
-        p.h = used * smaller(factor, R(0.9));
+        p.h = used * (instant)smaller(factor, R(0.9));
     }
     p.steps++;
     const bool finished = p.t >= job.t1;

@@ -1,5 +1,8 @@
 // One Rosenbrock step, its error, the step sizes, and the step's continuous output.
 
+/// Time at `share` of the step, for the programs.
+QSPX_DEVICE real time_at(const Patient& p, real share) { return (real)(p.t + (instant)share * (p.end - p.t)); }
+
 /// `w.y1`, `w.stage` and `w.guard` of the step from `p.t` to `p.end`, given the rates at its start in `w.slope`.
 QSPX_DEVICE void step(const Patient& p, Work& w)
 {
@@ -20,7 +23,7 @@ QSPX_DEVICE void step(const Patient& p, Work& w)
                 w.inside[q] = w.y[q] + moved;
                 w.right[q] = inverse * pulled + w.infusion[q];
             }
-            rates((real)(p.t + ALPHA[i] * width), w.inside, w.theta, w.fixed, w.slope);
+            rates(time_at(p, ALPHA[i]), w.inside, w.theta, w.fixed, w.slope);
         }
         for (int q = 0; q < N; q++) {
             real right = i > 0 ? w.slope[q] + w.right[q] : w.slope[q];
@@ -75,7 +78,7 @@ QSPX_DEVICE instant first_step(const Job& job, const Work& w)
     const real d0 = F(sqrt)(of_y / N), d1 = F(sqrt)(of_slope / N);
     const bool usable = d0 > R(1e-5) && d1 > R(1e-5) && is_finite(d0) && is_finite(d1);
     const real guess = usable ? R(0.01) * d0 / d1 : R(1e-6) * span;
-    return larger(smaller(guess, R(0.1) * span), R(1e-12) * span);
+    return (instant)larger(smaller(guess, R(0.1) * span), R(1e-12) * span);
 }
 
 /// The rows K of the dense output of the step, into `w.row`.
