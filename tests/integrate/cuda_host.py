@@ -1,4 +1,4 @@
-"""The CUDA C text as C++ on the host: the same text, one thread, all subjects from one queue."""
+"""The CUDA C text as C++ on the host: the same text, one or a few threads, all subjects from one queue."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,8 @@ _SCALARS = {"float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctyp
 
 
 @functools.cache
-def compiled(text: str) -> Launch:
-    """What `qspx.integrate.cuda_device.compiled` gives, without a GPU."""
+def compiled(text: str, threads: int = 1) -> Launch:
+    """What `qspx.integrate.cuda_device.compiled` gives, without a GPU; `threads` take subjects from one queue."""
     kernel = getattr(library(text), KERNEL)
 
     def launch(read: Sequence[np.ndarray], written: Sequence[np.ndarray], numbers: Sequence[np.generic]) -> None:
@@ -60,7 +61,10 @@ def compiled(text: str) -> Launch:
         arrays = [*read, *written, queue]
         assert all(a.flags.c_contiguous for a in arrays)
         given = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
-        kernel(*given, *(_SCALARS[x.dtype.name](x.item()) for x in numbers))
-        assert queue[0] == int(numbers[0]) + 1  # every subject taken, and one look at the empty queue
+        given += [_SCALARS[x.dtype.name](x.item()) for x in numbers]
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(kernel, *given) for _ in range(threads)]:
+                done.result()
+        assert queue[0] == int(numbers[0]) + threads  # every subject taken, and a last look at the queue by each
 
     return launch

@@ -276,6 +276,17 @@ def test_neither_neighbours_nor_order_change_a_bit():
             np.testing.assert_array_equal(together[row], single[0])
 
 
+def test_several_threads_empty_one_queue_and_change_no_bit(monkeypatch):
+    theta = np.concatenate([thetas(*HEALTHY, *(change for change, _ in ILL.values()))] * 40)
+    alone = solve(theta)
+    cuda_batch._launch.cache_clear()
+    monkeypatch.setattr(cuda_batch.cuda_device, "compiled", functools.partial(cuda_host.compiled, threads=3))
+    together = solve(theta)
+    cuda_batch._launch.cache_clear()
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_negative_lag_loses_no_dose_silently():
     request = SolveRequest(MODEL, (), (), (Max("C"),), 0.0, 10.0)
     events = rows_of(dose_events(ARMS["depot"], MODEL), 3)

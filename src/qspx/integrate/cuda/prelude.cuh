@@ -1,5 +1,5 @@
-// What the text needs from where it is compiled: CUDA (NVRTC or nvcc), or any C++17 compiler for the host, where the
-// whole run is one thread. `real`, `R` (a literal of that type) and `F` (the name of a function of it) come before.
+// What the text needs from where it is compiled: CUDA (NVRTC or nvcc), or g++ or clang for the host, where a call of the
+// kernel is one thread. `real`, `R` (a literal of that type) and `F` (the name of a function of it) come before.
 
 typedef double instant; // times keep their digits whatever `real` is
 typedef long long whole;
@@ -29,7 +29,7 @@ QSPX_DEVICE whole next_of(counter* queue)
 #ifdef __CUDACC__
     return (whole)atomicAdd(queue, 1ULL);
 #else
-    return (whole)(*queue)++;
+    return (whole)__atomic_fetch_add(queue, 1ULL, __ATOMIC_RELAXED);
 #endif
 }
 
