@@ -18,7 +18,7 @@ import qspx
 from qspx import AbstractModel, Parameter, Regimen, Species
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events
 from qspx.integrate import BatchIntegrator, CudaIntegrator, SolveRequest, cuda_device
 
 CHECKED = 200  # patients that the native engine solves as well

@@ -86,6 +86,30 @@ def extremes(a: float, b: float, doses: Sequence[Dose], p=TYPICAL) -> tuple[floa
     return largest, at, min(value for _, value in points)
 
 
+def times_above(levels: Sequence[float], a: float, b: float, doses: Sequence[Dose], p=TYPICAL) -> np.ndarray:
+    """Time in the window with the concentration above each level: between doses it has at most one turning point."""
+    starts = [d.at + (p["lag"] if d.into == "depot" else 0.0) for d in doses]
+    ends = [d.at + d.duration for d in doses if d.duration]
+    breaks = sorted({a, b, *(float(x) for x in (*starts, *ends) if a < x < b)})
+    slope = jax.jit(jax.grad(lambda t: concentration(t, doses, p)))
+    value = jax.jit(lambda t, after: jnp.where(after, concentration(t, doses, p), concentration(t, doses, p, False)))
+    total = np.zeros(len(levels))
+    for left, right in zip(breaks, breaks[1:], strict=False):
+        margin = 1e-9 * (right - left)
+        turns = slope(left + margin) > 0 > slope(right - margin)
+        middle = [brentq(slope, left + margin, right - margin, xtol=1e-14)] if turns else []
+        points = [left, *middle, right]
+        for x, y in zip(points, points[1:], strict=False):
+            for i, level in enumerate(levels):
+                begins, stays = value(x, True) > level, value(y, False) > level
+                if begins != stays:
+                    at = brentq(lambda t, y=y, c=level: float(value(t, t < y)) - c, x, y, xtol=1e-14, rtol=1e-14)
+                    total[i] += y - at if stays else at - x
+                elif stays:
+                    total[i] += y - x
+    return total
+
+
 class TwoCompartment(AbstractModel):
     """Central and peripheral compartment."""
 

@@ -45,6 +45,18 @@ def test_a_dose_method_in_one_file_outside_the_package(page, tmp_path):
     assert np.isfinite(rationale.estimates_table()["dose_ug_per_kg"]).all()
 
 
+def test_regimens_and_event_tables(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "dosing.md"), {}
+    for name in ("model", "regimen", "table"):
+        exec(page[name], found)
+    shown = capsys.readouterr().out
+    assert "event table for Oral: 2 subjects, 7 records (4 observation, 2 dose, 1 reset and dose)" in shown
+    predicted = found["predicted"]
+    assert list(predicted) == ["ID", "TIME", "EVID", "CP", "status"] and (predicted["status"] == "ok").all()
+    kept = np.exp(-0.8 / 20 * np.array([6.0, 24.0]))  # subject 2: a steady state at 0, 4 h of 20 mg/h, then nothing
+    assert predicted["CP"][6] / predicted["CP"][5] == pytest.approx(kept[1] / kept[0], rel=1e-5)
+
+
 def pages(repo_root):
     found = [*(repo_root / "docs").glob("*.md"), *(repo_root / "experiments").rglob("README.md")]
     return [repo_root / "README.md", *found]

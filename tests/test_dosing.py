@@ -10,7 +10,7 @@ from systems import OneCompartment
 
 from qspx import AbstractModel, Dose, Parameter, Regimen, Species
 from qspx._errors import DoseError, ModelError, UnitError
-from qspx.dosing import dose_events, subject_doses
+from qspx.dose_events import dose_events, subject_doses
 
 
 class Human(AbstractModel):
@@ -64,7 +64,7 @@ def received(model, amount: float, unit: str, into: str, theta=None, **dose) -> 
     import jax.numpy as jnp
 
     events = dose_events(Regimen.single(amount, unit, into, **dose), model)
-    return float(subject_doses(model, jnp.asarray(model.theta if theta is None else theta), events).jump[0])
+    return float(subject_doses(model, jnp.asarray(model.theta if theta is None else theta), events, jnp).jump[0])
 
 
 # 1 mg of 150 kDa is 1e6 / 150 ng / (ng/nmol) = 6.6667 nmol
@@ -135,7 +135,7 @@ def test_padding_gives_nothing_and_never():
 
     m = OneCompartment()
     events = dose_events(Regimen.single(3, "nmol", "C"), m, size=3)
-    doses = subject_doses(m, jnp.asarray(m.theta), events)
+    doses = subject_doses(m, jnp.asarray(m.theta), events, jnp)
     np.testing.assert_allclose(doses.jump, [1.0, 0.0, 0.0])
     np.testing.assert_array_equal(doses.start, [0.0, np.inf, np.inf])
     np.testing.assert_array_equal(doses.end, np.inf)

@@ -28,6 +28,7 @@ _NAMES = {
         "Uniform",
     ),
     "dosing": ("Dose", "Regimen"),
+    "event_table": ("EventTable", "events_frame"),
     "fih": ("DoseRationale", "compare_doses"),
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "loading": ("load_model",),
@@ -37,7 +38,8 @@ _NAMES = {
     "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
-    "summaries": ("AUC", "Average", "Last", "Max", "Min", "Tmax"),
+    "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
+    "table_run": ("simulate_table",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -60,6 +62,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.distributions import Uniform as Uniform
     from qspx.dosing import Dose as Dose
     from qspx.dosing import Regimen as Regimen
+    from qspx.event_table import EventTable as EventTable
+    from qspx.event_table import events_frame as events_frame
     from qspx.fih import DoseRationale as DoseRationale
     from qspx.fih import compare_doses as compare_doses
     from qspx.integrate import AutomaticIntegrator as AutomaticIntegrator
@@ -81,10 +85,14 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.simulation import simulate as simulate
     from qspx.summaries import AUC as AUC
     from qspx.summaries import Average as Average
+    from qspx.summaries import FractionAbove as FractionAbove
     from qspx.summaries import Last as Last
     from qspx.summaries import Max as Max
     from qspx.summaries import Min as Min
+    from qspx.summaries import TimeAbove as TimeAbove
+    from qspx.summaries import TimeBelow as TimeBelow
     from qspx.summaries import Tmax as Tmax
+    from qspx.table_run import simulate_table as simulate_table
 
 
 def __getattr__(name: str) -> Any:

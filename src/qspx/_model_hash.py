@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qspx.model import AbstractModel
 
 # what a number can depend on; meanings, sources and tags may be edited without making it another model
-NUMERIC = ("value", "unit", "bounds", "volume", "bioavailability", "lag", "signed")
+NUMERIC = ("value", "unit", "bounds", "volume", "bioavailability", "lag", "duration", "rate", "signed")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from qspx._errors import SolveError
 
 
+class PrecisionWarning(UserWarning):
+    """A computation runs in float32; the text says what that costs."""
+
+
 def enable_x64() -> None:
     """Let jax compute in float64. Call once, before the first array is made; qspx never does so on import."""
     import jax

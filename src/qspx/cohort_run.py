@@ -15,7 +15,7 @@ from qspx._errors import ProtocolError, SolveError
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
-from qspx.dosing import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, stacked_events
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
 from qspx.progress import report
@@ -24,7 +24,6 @@ from qspx.provenance import environment, now
 from qspx.simulation import solve_request
 from qspx.store import RunStore
 from qspx.summaries import AbstractSummary
-from qspx.units import unit
 
 
 def simulate_cohort(
@@ -120,7 +119,6 @@ class _Plan:
         request = solve_request(model, [a.regimen for a in protocol.arms], arm.times, arm.observables, summaries)
         if len({s.name for s in summaries}) < len(summaries):
             raise ProtocolError("two `summaries` are the same; ask for each endpoint once.")
-        size = max(len(a.regimen.doses) for a in protocol.arms)
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
@@ -129,7 +127,7 @@ class _Plan:
             cohort,
             protocol,
             integrator.chosen(request),
-            tuple(dose_events(a.regimen, model, size) for a in protocol.arms),
+            tuple(stacked_events([a.regimen for a in protocol.arms], model, [cohort.theta] * len(protocol.arms))),
             shard,
         )
 
@@ -299,8 +297,4 @@ def _first_advice(status: np.ndarray) -> str:
 def _units(request: SolveRequest) -> dict[str, str]:
     m = request.model
     units = {n: m.outputs[n].unit for n in request.observables}
-    for s in request.summaries:
-        own = m.outputs[s.observable].unit
-        area = (unit(own) * unit(m.time_unit)).text
-        units[s.name] = {"tmax": m.time_unit, "auc": area}.get(s.kind, own)
-    return units
+    return units | {s.name: s.unit_in(m) for s in request.summaries}

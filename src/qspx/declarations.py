@@ -17,8 +17,9 @@ SCALES = ("log", "lin", "logit")
 class Species:
     """A state, not negative unless `signed`. `volume` names the parameter that turns a dosed amount into this
     concentration; `bioavailability` and `lag` name parameters that act on every dose into the species (NONMEM's F and
-    ALAG); `parts` says what one molecule is made of, for the mass-balance lint; `route` is how a dose gets here ("SC",
-    "IV"), for the record."""
+    ALAG); `duration` and `rate` those of infusions whose row in an event table leaves them to the model (NONMEM's D
+    and R, for RATE -2 and -1); `parts` says what one molecule is made of, for the mass-balance lint; `route` is how a
+    dose gets here ("SC", "IV"), for the record."""
 
     unit: str
     meaning: str = ""
@@ -27,6 +28,8 @@ class Species:
     parts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bioavailability: str | None = None
     lag: str | None = None
+    duration: str | None = None
+    rate: str | None = None
     signed: bool = False
     route: str = ""
 

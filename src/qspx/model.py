@@ -24,6 +24,7 @@ from qspx.values import Values, stack
 if TYPE_CHECKING:
     import pandas as pd
 
+DOSE_ROLES = ("volume", "bioavailability", "lag", "duration", "rate")  # parameters that act on doses into a species
 RESERVED = {"keys", "accessed", "t", "_names", "_vector", "_cache", "_kind", "_elements"}
 
 
@@ -179,7 +180,7 @@ class AbstractModel(abc.ABC):
         for name in set(self.species) & set(self.parameters):
             raise ModelError(f"`{name}` is both a species and a parameter of {self.name}; rename one.")
         for name, s in self.species.items():
-            for role in ("volume", "bioavailability", "lag"):
+            for role in DOSE_ROLES:
                 if (ref := getattr(s, role)) is not None and ref not in self.parameters:
                     raise ModelError(
                         f"species `{name}`: `{role}` names parameter `{ref}`, which {self.name} does not "
@@ -202,10 +203,11 @@ class AbstractModel(abc.ABC):
     def check_role(self, role: str, name: str, where: str) -> None:
         """Raise `UnitError` unless the parameter's unit is one that the role can use (it is not converted later)."""
         declared = unit(self.parameters[name].unit)
-        needed = {"lag": self.time_unit, "bioavailability": "1", "molar_mass": "g/mol", "body_weight": "kg"}.get(role)
+        times = dict.fromkeys(("lag", "duration"), self.time_unit)
+        needed = (times | {"bioavailability": "1", "molar_mass": "g/mol", "body_weight": "kg"}).get(role)
         if needed is None:
             return
-        exact = role in ("lag", "bioavailability")
+        exact = role in (*times, "bioavailability")
         if not (declared == unit(needed) if exact else declared.same_dimension(unit(needed))):
             raise UnitError(
                 f"{where}: `{role}` names parameter `{name}` in {declared}, but it must be in {needed}"
@@ -242,7 +244,7 @@ class AbstractModel(abc.ABC):
         self.rates(t, y, p)
         self.observables(t, y, p)
         roles = {self.molar_mass, self.body_weight}
-        roles |= {r for s in self.species.values() for r in (s.volume, s.bioavailability, s.lag)}
+        roles |= {r for s in self.species.values() for r in map(s.__getattribute__, DOSE_ROLES)}
         unused = [k for k in self.parameters if k not in p.accessed and k not in roles]
         return [Lint("unused parameter", k, "no function of the model reads it") for k in unused]
 

@@ -13,7 +13,8 @@ from scipy.stats import rankdata
 from qspx._errors import SolveError
 from qspx._status import Status
 from qspx.cohort import Cohort
-from qspx.dosing import Regimen, dose_events
+from qspx.dose_events import dose_events
+from qspx.dosing import Regimen
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
 from qspx.model import AbstractModel
 from qspx.simulation import solve_request

@@ -12,7 +12,8 @@ import numpy as np
 from qspx._errors import SolveError, closest
 from qspx._status import STATUS_ADVICE, Status
 from qspx.cohort import impossible
-from qspx.dosing import DoseEvents, Regimen, dose_events
+from qspx.dose_events import DoseEvents, dose_events
+from qspx.dosing import Regimen
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
@@ -80,15 +81,16 @@ def solve_request(
     """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
     times = check_times(times)
     names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
-    starts = [e for r in regimens for e in (dose_events(r, model).time[0],)]
+    starts = [float(dose_events(r, model).time.min()) for r in regimens]
     ends = [s.end for s in summaries if s.end is not None]
     t0 = min([0.0, *starts, *times[:1]])
+    marks = any(r.has_marks for r in regimens)
     if not times and not ends:
         raise SolveError("nothing to simulate: give sampling `times`, or summaries with an `end`.")
     t1 = max([*times[-1:], *ends])
     for s in summaries:
         model.require_outputs([s.observable])
-    return SolveRequest(model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1))
+    return SolveRequest(model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1), marks=marks)
 
 
 def simulate(

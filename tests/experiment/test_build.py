@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qspx.fih as fih
-from qspx import AUC, Max, Regimen
+from qspx import AUC, FractionAbove, Max, Regimen, TimeAbove, TimeBelow
 from qspx.experiment import Experiment, build, load_experiment
 
 SINGLE = Regimen.single(1.0, "ug/kg", "depot")
@@ -134,6 +134,23 @@ def test_match(write, text):
     ).match
     assert type(found) is type(MATCHES[text])
     assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(MATCHES[text])) or found == MATCHES[text]
+
+
+@pytest.mark.parametrize(
+    ("metric", "threshold", "expected", "level"),
+    [
+        ('kind = "time_above", observable = "C", threshold = "2000 pM"', "48 h", TimeAbove("C", 2.0, end=28.0), 2.0),
+        ('kind = "time_below", observable = "C", threshold = "EC50"', "3 day", TimeBelow("C", "EC50", end=28.0), 3.0),
+        ('kind = "fraction_above", observable = "activity", threshold = 0.5', "25 %",
+         FractionAbove("activity", 0.5, end=28.0), 0.25),
+    ],
+)  # fmt: skip
+def test_times_above_a_threshold(write, metric, threshold, expected, level):
+    method = only_method(
+        write, f'kind = "qsp"\nmetric = {{ {metric}, end = 28 }}\nthreshold = "{threshold}"\nsource = "s"\n'
+    )
+    assert method.metric == expected
+    assert method.threshold == pytest.approx(level)
 
 
 def test_every_method_of_the_package_can_be_written_in_a_file():

@@ -7,6 +7,7 @@ from qspx._errors import ConfigError
 from qspx.experiment import build, load_experiment
 
 QSP_METRIC = 'metric = { kind = "max", observable = "C", end = 28 }\nthreshold'
+TIME_METRIC = 'metric = { kind = "time_above", observable = "C", threshold = "EC50", end = 28 }\nthreshold'
 
 SCHEMA = [
     ('seed = 1\n', 'sead = 1\n', r"`sead` is not a key here. Did you mean `seed`\?"),
@@ -33,6 +34,11 @@ SCHEMA = [
     ('analyte = "free"\nsource = "made up"', 'analyte = "fre"\nsource = "made up"', r"analyte: must be one of free, total, but is 'fre'. Did you mean `free`\?"),
     ('reason = "a test"', 'reason = ""', r"proposal, reason: must not be empty"),
     ('title = "Tiny"', 'title = Tiny', r"cannot be read as TOML: .*line 1"),
+    (QSP_METRIC, QSP_METRIC.replace('"max"', '"maxx"'), r"metric: there is no kind `maxx`. Did you mean `max`\? Kinds: max, min, .*time_above"),
+    (QSP_METRIC, QSP_METRIC.replace('"max"', '"time_above"'), r"metric: `threshold` is missing: in a unit that converts to that of the observable"),
+    (QSP_METRIC, QSP_METRIC.replace('"C",', '"C", threshold = "2 nM",'), r"metric: `threshold` is not a key here"),
+    (QSP_METRIC, TIME_METRIC.replace('EC50', 'about 2'), r"metric, threshold: must be a number with its unit, .*but is 'about 2'"),
+    ('kind = "max", observable = "C", end = 28 }\nanalyte', 'kind = "time_above", observable = "C", end = 28 }\nanalyte', r"matches, cmax, metric, kind: must be one of max, min"),
     ('max_steps = 50000', 'max_steps = "4"', r"integrator, max_steps: must be a whole number, but is '4'"),
 ]  # fmt: skip
 
@@ -59,6 +65,10 @@ MODEL = [
     ('analyte = "free"\nsource = "made up"', 'source = "made up"', r"no. 2 \(receptor_occupancy\): Argument `analyte` must be 'free' or 'total', but was not chosen"),
     ('match = "cmax"', 'match = "cmx"', r"no. 1 \(mabel\): there is no \[matches.cmx\] in the file. Did you mean `cmax`\?"),
     ('potency = "ec20"', 'potency = "ec50"', r"no. 1 \(mabel\): there is no \[potencies.ec50\] in the file. Did you mean `ec20`\?"),
+    (QSP_METRIC, TIME_METRIC.replace('EC50', 'EC5'), r"no. 3 \(qsp\): metric, threshold: .*has no parameter `EC5`. Did you mean `EC50`\?"),
+    (QSP_METRIC, TIME_METRIC.replace('EC50', 'CL'), r"metric, threshold: .*names the parameter `CL` in L/day, but `C` is in nM"),
+    (QSP_METRIC, TIME_METRIC.replace('EC50', '2 kg'), r"metric, threshold: must convert to nM, but 2 kg does not"),
+    (QSP_METRIC, TIME_METRIC, r"no. 3 \(qsp\): threshold: must convert to day, but 3 nM does not"),
     ('threshold = "3 nM"', 'threshold = "3 kg"', r"no. 3 \(qsp\): threshold: must convert to nM, but 3 kg does not"),
     ('threshold = "3 nM"', 'threshold = 3', r"no. 3 \(qsp\): threshold: must have a unit that converts to nM"),
     ('threshold = "3 nM"', 'threshold = "-3 nM"', r"no. 3 \(qsp\): Argument `threshold` must be above zero"),

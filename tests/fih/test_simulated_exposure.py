@@ -77,6 +77,20 @@ def test_metric_in_another_unit_is_refused(model):
         SimulatedMatch(PEAK, SINGLE, "free").dose(1.0, DoseContext(molar_mass_g_per_mol=1.0))
 
 
+def test_the_dose_that_keeps_a_level_for_a_time(model):
+    """A bolus D is above c for ln(D / (V c)) / k."""
+    metric = qspx.TimeAbove("C", 2.0, end=50.0)
+    dose = dose_for_metric(model, qspx.Regimen.single(1.0, "nmol", "C"), metric, 10.0)
+    p = {name: parameter.value for name, parameter in model.parameters.items()}
+    assert dose == pytest.approx(2.0 * p["V"] * np.exp(10.0 * p["CL"] / p["V"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", [qspx.Tmax("C", end=1.0), qspx.TimeAbove("C", 2.0, end=1.0)])
+def test_a_time_is_no_exposure_to_match(metric):
+    with pytest.raises(DoseError, match="`metric` must be an exposure .*but t.* was given"):
+        SimulatedMatch(metric, SINGLE, "free")
+
+
 def test_the_route_is_that_of_the_dosed_species(model):
     context = DoseContext(molar_mass_g_per_mol=150_000.0, model=model)
     potency = Potency.from_ec20_ec50(assay="killing", ec20=0.257, ec50=0.585, unit="pM")

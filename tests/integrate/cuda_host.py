@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from qspx.integrate import cuda_batch
 from qspx.integrate.cuda_device import Launch
 from qspx.integrate.cuda_loop import KERNEL
 
@@ -68,3 +70,13 @@ def compiled(text: str, threads: int = 1) -> Launch:
         assert queue[0] == int(numbers[0]) + threads  # every subject taken, and a last look at the queue by each
 
     return launch
+
+
+@contextlib.contextmanager
+def instead_of_a_gpu(threads: int = 1) -> Iterator[None]:
+    """`CudaIntegrator` runs its text as C++."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_batch.cuda_device, "compiled", functools.partial(compiled, threads=threads))
+        cuda_batch._launch.cache_clear()
+        yield
+    cuda_batch._launch.cache_clear()

@@ -13,11 +13,28 @@ from test_diffrax_integrator import HEALTHY, ILL, REQUEST, TROUBLE, thetas, tile
 from test_program import model_called
 from test_stepping import ARMS, MODEL, T0, T1, TIMES, WINDOWS, summaries
 
-from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regimen, Tmax, simulate, simulate_cohort
+from qspx import (
+    AUC,
+    Arm,
+    Average,
+    Cohort,
+    Dose,
+    FractionAbove,
+    Last,
+    Max,
+    Min,
+    Protocol,
+    Regimen,
+    TimeAbove,
+    TimeBelow,
+    Tmax,
+    simulate,
+    simulate_cohort,
+)
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events, subject_doses
-from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, batch, batch_arrays
+from qspx.dose_events import DoseEvents, dose_events, subject_doses
+from qspx.integrate import BatchIntegrator, DiffraxIntegrator, SolveRequest, native_call
 
 TIGHT = BatchIntegrator(rtol=1e-11, atol=1e-13)
 INTEGRATOR = BatchIntegrator(rtol=1e-8, atol=1e-12, max_steps=2000, threads=1)
@@ -78,18 +95,19 @@ def test_a_rate_that_depends_on_time_keeps_the_order():
 
 # the other engine --------------------------------------------------------------------------------------------------
 
+# what is dosed, what is seen, and a level that it crosses
 CASES = {
-    "schropp2019": ("C", "nmol", 300.0, "RA"),
-    "penney2025": ("C", "mg/kg", 0.01, "R3"),
-    "miao2023": ("central", "mg", 10.0, "C"),
-    "isb2001": ("depot", "ug/kg", 30.0, "nACT"),
-    "betts2018": ("C", "mg/kg", 1.0, "C"),
+    "schropp2019": ("C", "nmol", 300.0, "RA", 0.01),
+    "penney2025": ("C", "mg/kg", 0.01, "R3", 0.12),
+    "miao2023": ("central", "mg", 10.0, "C", 1500.0),
+    "isb2001": ("depot", "ug/kg", 30.0, "nACT", 3.0),
+    "betts2018": ("C", "mg/kg", 1.0, "C", 20.0),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_the_traceable_engine(name):
-    into, unit, amount, seen = CASES[name]
+    into, unit, amount, seen, level = CASES[name]
     model, n = model_called(name), 11
     step_up = Regimen.step_up(amount, unit, into, n=4).doses
     regimen = Regimen((*step_up[:2], Dose(amount / 2, unit, into, 5.0, duration=0.3), *step_up[2:]))
@@ -99,6 +117,7 @@ def test_agrees_with_the_traceable_engine(name):
     theta[:, bounded] = model.theta[bounded]
     endpoints = [k(seen, 3, 21) for k in (Max, Tmax, Min, AUC, Average, Last)]
     endpoints += [Max(into, 0, 7), AUC(into), Tmax(into, 7, 14), Last(seen)]
+    endpoints += [TimeAbove(seen, level, 3, 21), TimeBelow(seen, level), FractionAbove(seen, level, 3, 21)]
     request = SolveRequest(model, (0.0, 1.0, 7.0, 20.0, 28.0), (seen, into), tuple(endpoints), 0.0, 28.0)
     events = rows_of(dose_events(regimen, model), n)
     found = BatchIntegrator().solve_batch(request, theta, events)
@@ -107,6 +126,8 @@ def test_agrees_with_the_traceable_engine(name):
     np.testing.assert_allclose(found.steps, expected.steps, rtol=0.02)  # the same controller
     scale = np.abs(expected.values).max(axis=1, keepdims=True)
     np.testing.assert_allclose(found.values / scale, expected.values / scale, atol=1e-5)
+    beyond = np.array([s.beyond is not None for s in endpoints])
+    assert ((found.summaries[:, beyond] > 0) & (found.summaries[:, beyond] < 27)).any(axis=0).all()
     tmax = np.array([isinstance(s, Tmax) for s in endpoints])
     np.testing.assert_allclose(found.summaries[:, tmax], expected.summaries[:, tmax], rtol=1e-4)
     np.testing.assert_allclose(found.summaries[:, ~tmax], expected.summaries[:, ~tmax], rtol=1e-5)
@@ -122,9 +143,9 @@ def test_doses_are_those_of_the_subject():
         (Dose(3, "ug/kg", "depot"), Dose(5, "nmol", "C", 1.0, 0.2), Dose(5, "mg", "depot", 2, None, 0.4, 1))
     )
     events = rows_of(dose_events(doses, model), n)
-    found = batch_arrays.doses_of(model, theta, events)
-    expected = jax.vmap(lambda *a: subject_doses(model, *a))(theta, DoseEvents(*map(jnp.asarray, events)))
-    for name, value in found.items():
+    found = subject_doses(model, theta, events, np)
+    expected = jax.vmap(lambda *a: subject_doses(model, *a, jnp))(theta, DoseEvents(*map(jnp.asarray, events)))
+    for name, value in found._asdict().items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-14)
 
 
@@ -195,9 +216,12 @@ def test_a_stiff_model_with_doses_is_solved_alike_in_every_place():
     doses = Regimen((Dose(9, "ug/kg", "depot"), Dose(9, "ug/kg", "C", 2.0, 0.5), Dose(30, "ug/kg", "depot", 3.0)))
     theta = model.theta * np.exp(0.1 * np.random.default_rng(1).standard_normal((n, len(model.theta))))
     kinds = (Max, Tmax, Min, AUC, Average, Last)
-    request = SolveRequest(model, (1.0, 3.0, 5.5), ("nACT", "C"), tuple(k("nACT", 2, 6) for k in kinds), 0.0, 6.0)
+    asked = [k("nACT", 2, 6) for k in kinds] + [TimeAbove("nACT", 0.3), TimeBelow("C", 0.1, 1, 5)]
+    request = SolveRequest(model, (1.0, 3.0, 5.5), ("nACT", "C"), tuple(asked), 0.0, 6.0)
     events = rows_of(dose_events(doses, model), n)
     together = BatchIntegrator(threads=1).solve_batch(request, theta, events)
+    solved = together.summaries[together.status == Status.OK]
+    assert ((solved[:, -2:] > 0) & (solved[:, -2:] < [6, 4])).all()
     order = np.random.default_rng(2).permutation(n)
     shuffled = BatchIntegrator(threads=2).solve_batch(request, theta[order], events)
     for a, b in zip(together, shuffled, strict=True):
@@ -243,11 +267,11 @@ def test_a_negative_lag_is_an_absurd_parameter_and_loses_no_dose_silently():
 
 
 def test_one_compilation_serves_all_sizes_doses_and_tolerances():
-    batch._compiled.cache_clear()
+    native_call._compiled.cache_clear()
     for n, amount, rtol in ((2, 1.0, 1e-6), (9, 5.0, 1e-7), (1, 0.1, 1e-5)):
         found = BatchIntegrator(rtol=rtol).solve_batch(REQUEST, np.tile(TROUBLE.theta, (n, 1)), tile(n, amount))
         assert (found.status == Status.OK).all()
-    assert batch._compiled.cache_info().misses == 1
+    assert native_call._compiled.cache_info().misses == 1
 
 
 def test_nothing_asked_and_nobody_there():
@@ -263,7 +287,7 @@ def test_nothing_asked_and_nobody_there():
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 100, 4097])
 def test_ranges_hold_every_row_once(rows, threads):
-    ranges = batch._ranges(rows, threads, 8)
+    ranges = native_call.ranges(rows, threads, 8)
     assert [row for a, b in ranges for row in range(a, b)] == list(range(rows))
     assert all(b - a >= min(8, rows) for a, b in ranges)
 
@@ -289,5 +313,8 @@ def test_settings_are_checked_and_named():
     for name in ("rtol", "max_steps", "lanes", "threads"):
         with pytest.raises(SolveError, match=f"`{name}` must be"):
             BatchIntegrator(**{name: 0})
+    with pytest.raises(SolveError, match="`precision` must be"):
+        BatchIntegrator(precision="float16")
     expected = {"integrator": "BatchIntegrator", "solver": "Rodas5P", "rtol": 1e-6, "atol": 1e-12}
-    assert BatchIntegrator(lanes=4).settings == expected | {"max_steps": 100_000, "lanes": 4}
+    expected |= {"max_steps": 100_000, "lanes": 4, "precision": "float64"}
+    assert BatchIntegrator(lanes=4).settings == expected

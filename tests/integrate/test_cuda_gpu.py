@@ -16,7 +16,7 @@ from test_program import model_called
 from qspx import Dose, Regimen
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dosing import dose_events
+from qspx.dose_events import dose_events
 from qspx.integrate import BatchIntegrator, CudaIntegrator, SolveRequest, cuda_batch, cuda_device
 
 SETTINGS = {"rtol": 1e-8, "atol": 1e-12, "max_steps": 2000}
@@ -45,7 +45,7 @@ def problem(model, into: str, unit: str, amount: float, seen: str, n: int):
 @pytest.mark.parametrize("name", [*CASES, "functions"])
 def test_agrees_with_the_native_engine(gpu, name):
     """Ten times the tolerance of the steps: a GPU's exp, log and pow may differ in the last bits, and so may a step."""
-    into, unit, amount, seen = CASES.get(name, ("x", "nmol", 5.0, "z"))
+    into, unit, amount, seen, level = CASES.get(name, ("x", "nmol", 5.0, "z", 0.5))
     model = Functions() if name == "functions" else model_called(name)
     request, theta, events = problem(model, into, unit, amount, seen, 700)
     found = CudaIntegrator().solve_batch(request, theta, events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -17,10 +18,10 @@ from programs import ZOO
 from test_diffrax_integrator import REQUEST, TROUBLE, tile
 from test_program import model_called
 
-from qspx import AUC, Last, Max, Min, Tmax
+from qspx import AUC, Last, Max, Min, TimeAbove, Tmax
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.integrate import CudaIntegrator, SolveRequest, cuda_batch, cuda_device, cuda_loop, native_lanes
+from qspx.integrate import CudaIntegrator, SolveRequest, cuda_batch, cuda_device, cuda_loop, loop_arrays, native_memory
 from qspx.integrate.cuda_program import PRECISIONS, printed
 from qspx.integrate.lowering import lower, lower_functions
 from qspx.integrate.observed import observed
@@ -40,8 +41,8 @@ class Driven(systems.AbstractModel):
 
 
 def isb_request() -> SolveRequest:
-    kinds = (Max("nACT"), Tmax("nACT", 1, 3), Min("C"), AUC("C"), Last("nACT"))
-    return SolveRequest(model_called("isb2001"), (1.0, 2.0), ("nACT", "C"), kinds, 0.0, 7.0)
+    kinds = (Max("nACT"), Tmax("nACT", 1, 3), Min("C"), AUC("C"), Last("nACT"), TimeAbove("nACT", 3.0))
+    return SolveRequest(model_called("isb2001"), (1.0, 2.0), ("nACT", "C"), kinds, 0.0, 7.0, marks=True)
 
 
 def functions_of(text: str) -> dict[str, str]:
@@ -86,12 +87,14 @@ def test_the_drift_is_printed_where_rates_depend_on_time():
 
 
 def test_arguments_are_the_arrays_of_the_native_loop_then_queue_and_numbers():
-    assert tuple(cuda_loop.READ) == native_lanes.READ and tuple(cuda_loop.WRITTEN) == native_lanes.WRITTEN
+    written = tuple(k for k in native_memory.WRITTEN if k != "records")  # of the tape
+    assert tuple(cuda_loop.READ) == native_memory.READ and tuple(cuda_loop.WRITTEN) == written
+    assert cuda_loop.SLOTS == 1 + max(loop_arrays.KINDS.values())
     text = CudaIntegrator().source(REQUEST)
     (given,) = re.findall(r"QSPX_KERNEL void run\((.*?)\)", text, flags=re.S)
     names = [argument.split()[-1] for argument in given.split(",")]
     fields = [*cuda_loop.READ, *cuda_loop.WRITTEN, "queue", *cuda_loop.NUMBERS]
-    assert names == [{"unsigned": "nonnegative"}.get(name, name) for name in fields]
+    assert names == [{"unsigned": "nonnegative", "whole": "times_over"}.get(name, name) for name in fields]
     (job,) = re.findall(r"struct Job \{\n(.*?)\};", text, flags=re.S)
     assert [line.split()[-1].rstrip(";") for line in job.splitlines()] == names
     assert f"job = {{{', '.join(names)}}};" in text
@@ -116,7 +119,14 @@ def test_equal_requests_have_equal_texts_and_others_have_not():
     # neither how many nor when nor how exact is compiled in
     assert text((1.0, 2.0), (Max("C"), Max("C", 1, 2)), rtol=1e-3, max_steps=5) == first
     assert text((1.0,), (AUC("C"),)) != first
+    assert text((1.0,), (TimeAbove("C", 1.0),)) == text((1.0,), (TimeAbove("C", 2.0, 1, 3),)) != first
     assert text((1.0,), (Max("occupancy"),)) != first
+
+
+def test_marks_are_compiled_in_where_they_are_asked_for():
+    request = SolveRequest(systems.TMDD(), (1.0,), ("C",), (), 0.0, 9.0)
+    texts = [CudaIntegrator().source(dataclasses.replace(request, marks=marks)) for marks in (False, True)]
+    assert [f"constexpr int MARKS = {i};" in text for i, text in enumerate(texts)] == [True, True]
 
 
 def test_the_text_is_the_same_in_another_process():
@@ -293,7 +303,8 @@ def test_the_launch_covers_the_subjects_and_no_more_than_the_device(monkeypatch,
     assert (grid, threads) == (blocks, cuda_device.THREADS)
     arrays = dict(zip([*cuda_loop.READ, *cuda_loop.WRITTEN, "queue"], arguments, strict=False))
     assert arrays["theta"].shape == (len(TROUBLE.theta), rows)  # patients last
-    assert arrays["values"].shape == (2, 2, rows) and arrays["endpoints"].shape == (3, 5, rows)
+    assert arrays["values"].shape == (2, 2, rows) and arrays["endpoints"].shape == (3, cuda_loop.SLOTS, rows)
+    assert arrays["time"].shape == arrays["before"].shape == (3, rows)
     assert arrays["queue"].dtype == np.uint64 and not arrays["queue"].any()
     numbers = dict(zip(cuda_loop.NUMBERS, arguments[len(arrays) :], strict=True))
     assert numbers == {

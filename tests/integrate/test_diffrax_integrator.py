@@ -11,7 +11,7 @@ import systems
 from qspx import AUC, Last, Max, Regimen, simulate
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events
 from qspx.integrate import DiffraxIntegrator, SolveRequest, diffrax_integrator
 from qspx.integrate.rosenbrock import Rodas4P
 

@@ -10,7 +10,7 @@ import systems
 
 from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regimen, Tmax, simulate_cohort
 from qspx._status import Status
-from qspx.dosing import dose_events
+from qspx.dose_events import dose_events
 from qspx.integrate import DiffraxIntegrator, SolveRequest, stepping
 from qspx.integrate.zero_safe import plain_step, zero_safe
 from qspx.simulation import endpoint_function, simulate

@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import brentq
 
 import qspx
-from qspx.dosing import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events
 from qspx.integrate import DiffraxIntegrator, SolveRequest
 
 PRECISE = DiffraxIntegrator(rtol=1e-9, atol=1e-15)

@@ -36,14 +36,14 @@ from qspx.fih import (
 )
 from qspx.fih._checks import free_or_total
 from qspx.model import AbstractModel
-from qspx.summaries import AUC, AbstractSummary, Average, Last, Max, Min
-from qspx.units import unit
+from qspx.summaries import AUC, AbstractSummary, Average, FractionAbove, Last, Max, Min, TimeAbove, TimeBelow
 
 from . import schema_methods as tables
 from .place import at
 from .quantity import Quantity
 
-METRICS: dict[str, type[AbstractSummary]] = {"max": Max, "min": Min, "average": Average, "auc": AUC, "last": Last}
+METRICS = {c.kind: c for c in (Max, Min, Average, AUC, Last)}
+TIME_METRICS = {c.kind: c for c in (TimeAbove, TimeBelow, FractionAbove)}
 
 
 @dataclass(frozen=True)
@@ -140,17 +140,23 @@ class MethodBuilder:
         )
 
     def threshold(self, threshold: Quantity, metric: AbstractSummary) -> float:
-        wanted = self.model.outputs[metric.observable].unit
-        if metric.kind == "auc":
-            wanted = (unit(wanted) * unit(self.model.time_unit)).text
         with at("threshold"):
-            return threshold.to(wanted)
+            return threshold.to(metric.unit_in(self.model))
 
-    def metric(self, table: tables.Metric, model: AbstractModel | None = None) -> AbstractSummary:
-        """The endpoint, after a check that the model has its observable."""
+    def metric(self, table: tables.Metric | tables.TimeMetric, model: AbstractModel | None = None) -> AbstractSummary:
+        """The endpoint, after a check that the model has what it names."""
+        model = model or self.model
         with at("metric, observable"):
-            (model or self.model).require_outputs([table.observable])
-        return METRICS[table.kind](table.observable, table.start, table.end)
+            model.require_outputs([table.observable])
+        if isinstance(table, tables.Metric):
+            return METRICS[table.kind](table.observable, table.start, table.end)
+        level = table.threshold
+        with at("metric, threshold"):
+            if not isinstance(level, str):
+                level = level.to(model.outputs[table.observable].unit)
+            found = TIME_METRICS[table.kind](table.observable, level, table.start, table.end)
+            found.check(model)
+        return found
 
     def potency(self, given: str | tables.PotencyTable) -> Potency:
         table = _named(given, self.potencies, "potencies") if isinstance(given, str) else given

@@ -11,7 +11,8 @@ from typing import Any
 from qspx._errors import ConfigError
 from qspx.cohort import Cohort, sample_cohort
 from qspx.distributions import Joint
-from qspx.dosing import Regimen, dose_events
+from qspx.dose_events import dose_events
+from qspx.dosing import Regimen
 from qspx.fih import (
     AbstractDoseMethod,
     Alternative,

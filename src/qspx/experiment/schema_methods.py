@@ -19,6 +19,7 @@ from .table import (
     Kilograms,
     Litres,
     Measure,
+    MeasureOrName,
     Molar,
     Number,
     Numbers,
@@ -49,6 +50,18 @@ class Metric(Table):
 
     kind: Literal["max", "min", "average", "auc", "last"]
     observable: Words = Field(description="an observable or species of the model")
+    end: Number = Field(description="when the simulation ends, in the model's time unit")
+    start: Number | None = None
+
+
+class TimeMetric(Table):
+    """A time, or share of the time, that an observable of a simulation spends above or below a threshold."""
+
+    kind: Literal["time_above", "time_below", "fraction_above"]
+    observable: Words = Field(description="an observable or species of the model")
+    threshold: MeasureOrName = Field(
+        description="in a unit that converts to that of the observable, or the name of a parameter of the model"
+    )
     end: Number = Field(description="when the simulation ends, in the model's time unit")
     start: Number | None = None
 
@@ -270,8 +283,8 @@ class TrimerTable(_Method):
 
 
 class _ThresholdMethod(_Method):
-    metric: Metric
-    threshold: Measure = Field(description="in a unit that converts to that of the metric's observable")
+    metric: Annotated[Metric | TimeMetric, Field(discriminator="kind")]
+    threshold: Measure = Field(description="in a unit that converts to that of the metric")
     schedule: Schedule = "escalation"
     quantile: Fraction | None = None
     safety_factor: Positive = 1.0

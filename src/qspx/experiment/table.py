@@ -30,6 +30,10 @@ def _read(value: Any) -> Quantity:
         raise PydanticCustomError("quantity", "{message}", {"message": str(error)}) from error
 
 
+def _read_unless_name(value: Any) -> Quantity | str:
+    return value if isinstance(value, str) and value.isidentifier() else _read(value)
+
+
 def _to(wanted: str, example: str) -> BeforeValidator:
     """Reads a quantity and keeps it as a number in `wanted`."""
 
@@ -56,6 +60,8 @@ def _listed(value: Any) -> Any:
 
 # A quantity whose unit is that of something in the model, so that it is converted when the model is known.
 Measure = Annotated[Quantity, BeforeValidator(_read), _NUMBER_OR_TEXT]
+# The same, or the name of a parameter of the model.
+MeasureOrName = Annotated[Quantity | str, BeforeValidator(_read_unless_name), _NUMBER_OR_TEXT]
 
 # Quantities above zero, kept as numbers in the unit named.
 Litres = Annotated[float, _to("L", "2.81 L"), Field(gt=0), _NUMBER_OR_TEXT]

@@ -13,7 +13,8 @@ from scipy.interpolate import PchipInterpolator
 
 from .._errors import DoseError, ThresholdError
 from .._status import Status
-from ..dosing import DoseEvents, Regimen, dose_events
+from ..dose_events import DoseEvents, dose_events
+from ..dosing import Regimen
 from ..integrate import AbstractIntegrator, AutomaticIntegrator
 from ..model import AbstractModel
 from ..simulation import solve_request
@@ -25,6 +26,7 @@ from .exposure import AbstractExposureMatch
 
 POINTS = 16
 ROUNDS = 3
+EXPOSURES = {"max": "Cmax", "min": "Cmin", "average": "Cavg", "last": "Ctrough", "auc": "AUC"}
 
 
 def dose_for_metric(
@@ -109,6 +111,11 @@ class SimulatedMatch(AbstractExposureMatch):
 
     def __post_init__(self):
         free_or_total(self.analyte)
+        if self.metric.kind not in EXPOSURES:
+            raise DoseError(
+                f"Argument `metric` must be an exposure (one of {', '.join(EXPOSURES)}), but {self.metric.name} was "
+                "given."
+            )
 
     @property
     def regimen(self) -> str:  # type: ignore[override]
@@ -123,9 +130,7 @@ class SimulatedMatch(AbstractExposureMatch):
 
     @property
     def exposure(self) -> str:  # type: ignore[override]
-        return {"max": "Cmax", "average": "Cavg", "last": "Ctrough", "auc": "AUC"}.get(
-            self.metric.kind, self.metric.kind
-        )
+        return EXPOSURES[self.metric.kind]
 
     @property
     def applies_to(self) -> str:  # type: ignore[override]

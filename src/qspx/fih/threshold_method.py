@@ -23,7 +23,7 @@ class AbstractThresholdMethod(AbstractDoseMethod):
 
     Args:
         metric: endpoint, with an `end`, e.g. `Max("nACT", end=28)`.
-        threshold: tau, in the unit of the metric's observable.
+        threshold: tau, in the unit of the metric.
         quantile: q over the population: 0.95 keeps the upper tail under a safety level, 0.5 is the median patient.
         regimen: schedule, scaled as a whole (default: that of the escalation); its largest dose is reported.
         safety_factor: D* is divided by it.

@@ -1,5 +1,6 @@
 """Integration of cohorts. The only package that imports diffrax; nobody outside knows which engine ran."""
 
+from qspx._precision import PrecisionWarning
 from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
@@ -15,6 +16,7 @@ __all__ = [
     "CudaIntegrator",
     "DiffraxIntegrator",
     "EngineWarning",
+    "PrecisionWarning",
     "Rodas5P",
     "SolveRequest",
 ]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from qspx._errors import SolveError
-from qspx.dosing import DoseEvents
-from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.dose_events import DoseEvents
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 
@@ -51,8 +51,10 @@ class AutomaticIntegrator(AbstractIntegrator):
             return self._portable()
         return self._native()
 
-    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
-        return self.chosen(request).solve_batch(request, theta, events)
+    def solve_batch(
+        self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
+    ) -> BatchSolution:
+        return self.chosen(request).solve_batch(request, theta, events, samples)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         return self._portable().solve_one(request, theta, events)

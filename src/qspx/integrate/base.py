@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qspx._errors import SolveError
-from qspx.dosing import DoseEvents
+from qspx.dose_events import DoseEvents
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
 
@@ -24,6 +24,8 @@ class SolveRequest:
         observables: names to return at those times.
         summaries: endpoints computed during the solve.
         t0, t1: start and end of the run, in the model's time unit.
+        before: for each time, whether to sample before what is given at exactly that time; default: after it.
+        marks: whether doses may hold resets or steady states.
     """
 
     model: AbstractModel
@@ -32,10 +34,15 @@ class SolveRequest:
     summaries: tuple[AbstractSummary, ...]
     t0: float
     t1: float
+    before: tuple[bool, ...] = ()
+    marks: bool = False
 
     def __post_init__(self):
+        if not self.before:
+            object.__setattr__(self, "before", (False,) * len(self.times))
         self.model.require_outputs(self.observables)
-        self.model.require_outputs([s.observable for s in self.summaries])
+        for s in self.summaries:
+            s.check(self.model)
         if not self.t0 < self.t1:
             raise SolveError(
                 f"nothing to simulate: the run would start at {self.t0:g} and end at {self.t1:g} "
@@ -60,6 +67,20 @@ class SolveRequest:
         return np.array([self.window(s) for s in self.summaries], dtype=float).reshape(-1, 2)
 
 
+class Samples(NamedTuple):
+    """When each subject is sampled, shape (rows, times): increasing in each row, padded with inf (values there are
+    NaN); `before` says where the value before a dose at exactly that time is meant, and comes first in a tie."""
+
+    time: np.ndarray
+    before: np.ndarray
+
+    @classmethod
+    def common(cls, request: SolveRequest, rows: int) -> Samples:
+        """The times of the request for every row."""
+        shape = (rows, len(request.times))
+        return cls(np.broadcast_to(np.array(request.times), shape), np.broadcast_to(np.array(request.before), shape))
+
+
 class BatchSolution(NamedTuple):
     """Results by row. Where `status` is not OK, values and summaries are NaN.
 
@@ -77,8 +98,11 @@ class AbstractIntegrator(abc.ABC):
     """Solves a batch of subjects. Never raises for one of them."""
 
     @abc.abstractmethod
-    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
-        """theta: (rows, parameters); every field of `events`: (rows, events)."""
+    def solve_batch(
+        self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
+    ) -> BatchSolution:
+        """theta: (rows, parameters); every field of `events`: (rows, events); `samples` replaces the request's times,
+        and has as many."""
 
     @abc.abstractmethod
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:

@@ -10,19 +10,20 @@ import numpy as np
 
 from qspx._errors import NotTraceable, SolveError
 from qspx._precision import require_x64
-from qspx.dosing import DoseEvents
+from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate import cuda_device
-from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
-from qspx.integrate.batch_arrays import arrays_read, arrays_written, asked_of, solution_of
-from qspx.integrate.cuda_loop import NUMBERS, READ, WRITTEN, dtypes, source
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
+from qspx.integrate.cuda_loop import NUMBERS, READ, SLOTS, WRITTEN, dtypes, source
 from qspx.integrate.cuda_program import PRECISIONS, Precision
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
+from qspx.integrate.loop_arrays import Arrays, asked, read_arrays, solution, written_arrays
 from qspx.integrate.lowering import Lowered, lower
+from qspx.integrate.native_memory import DOSES
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
 
 SMALLEST_RTOL = {"float64": 1e-14, "float32": 1e-5}
-_BY_SUBJECT = {"theta", "start", "end", "species", "jump", "rate", "stop"}
+_BY_SUBJECT = {"theta", *DOSES, "stop", "time", "before"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,29 +72,34 @@ class CudaIntegrator(AbstractIntegrator):
     def source(self, request: SolveRequest) -> str:
         """The CUDA C text for the request; needs no GPU. Raises `SolveError` where the model has a construct without a
         scalar program."""
-        samples, endpoints, kinds = asked_of(request)
+        samples, endpoints, kinds = asked(request)
         try:
             low, seen = lower(request.model), observed(request.model, samples, endpoints)
         except NotTraceable as e:
             raise SolveError(
                 f"{request.model.name} cannot be compiled for CudaIntegrator: {e} Use DiffraxIntegrator for it."
             ) from e
-        return _source(low, seen, kinds, len(request.model.parameters), PRECISIONS[self.precision])
+        return _source(low, seen, kinds, len(request.model.parameters), PRECISIONS[self.precision], request.marks)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
         return plain.solve_one(request, theta, events)
 
-    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
+    def solve_batch(
+        self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
+    ) -> BatchSolution:
         require_x64()
+        samples = Samples.common(request, len(theta)) if samples is None else samples
         launch = _launch(self.source(request))
         theta = np.ascontiguousarray(theta, dtype=float)
-        read, written = arrays_read(request, theta, events), arrays_written(request, len(theta))
+        with np.errstate(all="ignore"):  # subjects with numbers that cannot be get a status
+            doses = subject_doses(request.model, theta, events, np)
+        read, written = read_arrays(request, theta, doses, samples), written_arrays(request, len(theta))
         if len(theta):
             self._run(launch, request, read, written)
-        return solution_of(request, written)
+        return solution(request, samples, written)
 
-    def _run(self, launch: cuda_device.Launch, request: SolveRequest, read, written) -> None:
+    def _run(self, launch: cuda_device.Launch, request: SolveRequest, read: Arrays, written: Arrays) -> None:
         """Fill `written`, arrays with a row per subject, from `read`."""
         kinds = dtypes(PRECISIONS[self.precision])
         numbers = {
@@ -106,20 +112,23 @@ class CudaIntegrator(AbstractIntegrator):
             "rtol": self.rtol,
             "atol": self.atol,
         }
+        targets = {k: written[k] for k in WRITTEN} | {"endpoints": written["endpoints"][..., :SLOTS]}
         inputs = {k: np.moveaxis(read[k], 0, -1) if k in _BY_SUBJECT else read[k] for k in READ}
-        outputs = {k: np.ascontiguousarray(np.moveaxis(written[k], 0, -1), kinds[WRITTEN[k]]) for k in WRITTEN}
+        outputs = {k: np.ascontiguousarray(np.moveaxis(a, 0, -1), kinds[WRITTEN[k]]) for k, a in targets.items()}
         launch(
             [np.ascontiguousarray(inputs[k], kinds[READ[k]]) for k in READ],
             list(outputs.values()),
             [kinds[NUMBERS[k]].type(numbers[k]) for k in NUMBERS],
         )
         for k, found in outputs.items():
-            written[k][...] = np.moveaxis(found, -1, 0)
+            targets[k][...] = np.moveaxis(found, -1, 0)
 
 
 @functools.lru_cache(maxsize=64)
-def _source(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, precision: Precision) -> str:
-    return source(low, seen, RODAS5P, kinds, parameters, precision)
+def _source(
+    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, precision: Precision, marks: bool
+) -> str:
+    return source(low, seen, RODAS5P, kinds, parameters, precision, marks)
 
 
 @functools.lru_cache(maxsize=64)

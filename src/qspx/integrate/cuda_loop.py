@@ -1,7 +1,8 @@
 """The run of a model as one CUDA C text: its programs, its constants, and the files of `cuda/`, which are the same for
 every model.
 
-    prelude -> constants, arguments -> memory -> programs -> step -> look -> endpoints -> patient -> loop -> kernel
+    prelude -> constants, arguments -> memory -> programs -> step -> look -> points -> crossings -> endpoints -> doses
+    -> patient -> loop -> kernel
 
 The text is C++17 as well: `prelude.cuh` says what a compiler for the host makes of it.
 """
@@ -14,16 +15,21 @@ from pathlib import Path
 import numpy as np
 
 from qspx._status import Status
+from qspx.dose_events import ADDED_STEADY, RESET, STEADY
+from qspx.integrate.crossings import MOST_ITERATIONS
 from qspx.integrate.cuda_program import Precision, printed
 from qspx.integrate.elimination import SMALLEST_GUARD
 from qspx.integrate.lowering import Lowered
-from qspx.integrate.native_endpoints import GAUSS
+from qspx.integrate.marks import CONVERGED
+from qspx.integrate.native_crossings import CLOSEST
+from qspx.integrate.native_endpoints import AREA, BEYOND, GAUSS, LARGEST, LARGEST_AT, LAST, SMALLEST
 from qspx.integrate.observed import Observed, states_read
 from qspx.integrate.program import Program
 from qspx.integrate.tableaux import RosenbrockTableau
+from qspx.summaries import OF_THRESHOLD
 
 KERNEL = "run"
-# arguments of the kernel, in order, with their types; the arrays of `qspx.integrate.batch_arrays`, with the patients
+# arguments of the kernel, in order, with their types; the arrays of `qspx.integrate.loop_arrays`, with the patients
 # last where they have a row for each
 READ = {
     "theta": "real",
@@ -32,11 +38,21 @@ READ = {
     "species": "whole",
     "jump": "real",
     "rate": "real",
+    "mark": "instant",
+    "kind": "whole",
+    "interval": "instant",
+    "turn": "instant",
+    "whole": "real",
+    "part": "instant",
     "stop": "instant",
     "time": "instant",
+    "before": "real",
+    "unsigned": "real",
     "columns": "whole",
     "windows": "instant",
-    "unsigned": "real",
+    "signs": "real",
+    "thresholds": "real",
+    "threshold_of": "whole",
 }
 WRITTEN = {"values": "real", "endpoints": "instant", "status": "whole", "steps": "whole", "end_time": "instant"}
 NUMBERS = {
@@ -49,9 +65,18 @@ NUMBERS = {
     "rtol": "real",
     "atol": "real",
 }
-_FIELDS = {"unsigned": "nonnegative"}  # where the name of an argument is a word of C
-# below it, half of the digits of a pivot are gone
-_GUARDS = {"float64": SMALLEST_GUARD, "float32": 3e-4}
+# of the running endpoints; those behind them are of the tape, and there is none
+_SLOTS = {
+    "LARGEST": LARGEST,
+    "LARGEST_AT": LARGEST_AT,
+    "SMALLEST": SMALLEST,
+    "AREA": AREA,
+    "LAST": LAST,
+    "BEYOND": BEYOND,
+}
+SLOTS = len(_SLOTS)
+_FIELDS = {"unsigned": "nonnegative", "whole": "times_over"}  # where the name of an argument is a word of the text
+_PARTS = ("step", "look", "points", "crossings", "endpoints", "doses", "patient", "loop")
 _SOURCES = Path(__file__).parent / "cuda"
 
 
@@ -62,6 +87,7 @@ def source(
     kinds: frozenset[str],
     parameters: int,
     precision: Precision,
+    marks: bool,
 ) -> str:
     """The text; equal models and requests give equal texts. Its function `run` takes the arrays `READ`, the arrays
     `WRITTEN`, the queue (one unsigned 64-bit integer, zero) and the `NUMBERS`."""
@@ -70,12 +96,12 @@ def source(
         f"#define F(name) name{'##f' if precision.suffix else ''}",
         _file("prelude"),
         "namespace qspx {",
-        _sizes(low, seen, table, kinds, parameters),
+        _sizes(low, seen, table, kinds, parameters, marks),
         _tables(seen, table, low.drift is not None, precision),
         _arguments(),
         _file("memory"),
         *_programs(low, seen, precision),
-        *(_file(name) for name in ("step", "look", "endpoints", "patient", "loop")),
+        *(_file(name) for name in _PARTS),
         "} // namespace qspx",
         _kernel(),
     ]
@@ -89,7 +115,9 @@ def _file(name: str) -> str:
 # constants ----------------------------------------------------------------------------------------------------------
 
 
-def _sizes(low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozenset[str], parameters: int) -> str:
+def _sizes(
+    low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozenset[str], parameters: int, marks: bool
+) -> str:
     samples, levels = len(seen.samples.outputs["samples"]), len(seen.levels.outputs["levels"])
     numbers = {
         "N": len(low.rates.outputs["rates"]),
@@ -109,7 +137,16 @@ def _sizes(low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozen
         "TIMES_OF": int("tmax" in kinds),
         "AREAS": int(bool({"auc", "average"} & kinds)),
         "LASTS": int("last" in kinds),
+        "THRESHOLDS": int(bool(OF_THRESHOLD & kinds)),
+        "MARKS": int(marks),
+        # codes and places
+        "RESET": RESET,
+        "STEADY": STEADY,
+        "ADDED_STEADY": ADDED_STEADY,
+        **_SLOTS,
+        "SLOTS": SLOTS,
         **{status.name: int(status) for status in (Status.OK, Status.MAX_STEPS, Status.DT_MIN, Status.NONFINITE)},
+        "MOST_ITERATIONS": MOST_ITERATIONS,
     }
     drifts = f"#define QSPX_DRIFTS {int(low.drift is not None)}"
     return "\n".join([drifts, *(f"constexpr int {name} = {value};" for name, value in numbers.items())])
@@ -138,7 +175,9 @@ def _tables(seen: Observed, table: RosenbrockTableau, drifts: bool, precision: P
     return "\n".join(
         [
             f"constexpr real GAMMA = {precision.literal(table.gamma)};",
-            f"constexpr real SMALLEST_GUARD = {precision.literal(_GUARDS[precision.name])};",
+            f"constexpr real SMALLEST_GUARD = {precision.literal(_half_the_digits(precision))};",
+            f"constexpr real CONVERGED = {precision.literal(CONVERGED)};",
+            f"constexpr real CLOSEST = {precision.literal(CLOSEST)};",
             square("A", "[STAGES][STAGES]", table.square_A),
             square("C", "[STAGES][STAGES]", table.square_C),
             row("ALPHA", "STAGES", table.alpha),
@@ -152,6 +191,11 @@ def _tables(seen: Observed, table: RosenbrockTableau, drifts: bool, precision: P
             *states("BENDS", seen.bends),
         ]
     )
+
+
+def _half_the_digits(precision: Precision) -> float:
+    """Below it, half of the digits of a pivot are gone."""
+    return SMALLEST_GUARD * float(np.sqrt(np.finfo(precision.name).eps / np.finfo(float).eps))
 
 
 # programs -----------------------------------------------------------------------------------------------------------

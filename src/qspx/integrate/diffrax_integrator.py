@@ -15,8 +15,8 @@ import optimistix as optx
 
 from qspx._errors import SolveError
 from qspx._precision import require_x64
-from qspx.dosing import DoseEvents
-from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
+from qspx.dose_events import DoseEvents
+from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.rosenbrock import Rodas5P
 from qspx.integrate.stepping import Settings, run
 
@@ -73,12 +73,15 @@ class DiffraxIntegrator(AbstractIntegrator):
             _with_tolerances(self.solver, self.rtol, self.atol), self.rtol, self.atol, self.max_steps, self.reverse
         )
 
-    def solve_batch(self, request: SolveRequest, theta: np.ndarray, events: DoseEvents) -> BatchSolution:
+    def solve_batch(
+        self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
+    ) -> BatchSolution:
         require_x64()
+        samples = Samples.common(request, len(theta)) if samples is None else samples
         rows = len(theta)
         compiled = _compiled(request, self._loop_settings)
         # one group at a time: concurrent executions of nested loops can exhaust XLA's CPU thread pool and deadlock
-        parts = [_solve_group(compiled, theta, events, group) for group in _groups(rows, self.lanes)]
+        parts = [_solve_group(compiled, theta, events, samples, group) for group in _groups(rows, self.lanes)]
         return BatchSolution(*(np.concatenate(part)[:rows] for part in zip(*parts, strict=True)))
 
 
@@ -99,12 +102,12 @@ def _groups(rows: int, lanes: int) -> np.ndarray:
     return np.minimum(np.arange(padded), rows - 1).reshape(-1, lanes)
 
 
-def _solve_group(compiled, theta, events, rows) -> list[np.ndarray]:
-    out = compiled(theta[rows], DoseEvents(*(field[rows] for field in events)))
+def _solve_group(compiled, theta, events, samples, rows) -> list[np.ndarray]:
+    out = compiled(theta[rows], DoseEvents(*(field[rows] for field in events)), *(field[rows] for field in samples))
     return [np.asarray(x) for x in out]
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(request: SolveRequest, settings: Settings):
     """One compiled program per request and shape; models are compared by the hash of their content."""
-    return jax.jit(jax.vmap(lambda theta, events: run(request, settings, theta, events)))
+    return jax.jit(jax.vmap(lambda theta, events, *samples: run(request, settings, theta, events, *samples)))

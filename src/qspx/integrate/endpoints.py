@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from qspx.integrate.crossings import Thresholds, time_beyond
+
 # Gauss-Legendre nodes and weights on [0, 1]: exact to degree 5, above that of the continuous output
 _NODES, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
 
@@ -21,11 +23,12 @@ class Endpoints(NamedTuple):
     smallest: jnp.ndarray
     area: jnp.ndarray
     last: jnp.ndarray
+    beyond: jnp.ndarray
 
     @classmethod
     def empty(cls, n: int, dtype) -> Endpoints:
         zeros = jnp.zeros(n, dtype)
-        return cls(zeros - jnp.inf, zeros, zeros + jnp.inf, zeros, zeros)
+        return cls(zeros - jnp.inf, zeros, zeros + jnp.inf, zeros, zeros, zeros)
 
 
 def _cubic_turning_points(v0, v1, s0, s1):
@@ -54,8 +57,56 @@ def _refined(level, t, t0, t1):
     return jnp.where(usable, at - (moved - lax.stop_gradient(moved)) / lax.stop_gradient(curvature), t)
 
 
+class _Look(NamedTuple):
+    """Where a step is looked at: start, middle and end, shape (3,) and values (3, observables), and between them where
+    the observables turn, times and values (4, observables)."""
+
+    nodes: jnp.ndarray
+    values: jnp.ndarray
+    turns: jnp.ndarray
+    at_turns: jnp.ndarray
+
+    def ordered(self, column) -> tuple[jnp.ndarray, jnp.ndarray]:
+        """Times and values of one observable, shape (7,), in the order of time: it is monotone between them."""
+        halves = []
+        for half in (0, 1):
+            turns, values = self.turns[2 * half : 2 * half + 2, column], self.at_turns[2 * half : 2 * half + 2, column]
+            order = jnp.argsort(turns)
+            halves.append((turns[order], values[order]))
+        (t1, v1), (t2, v2) = halves
+        node, value = self.nodes[:, None], self.values[:, column, None]
+        times = jnp.concatenate([node[0], t1, node[1], t2, node[2]])
+        return times, jnp.concatenate([value[0], v1, value[1], v2, value[2]])
+
+
+def _look(curve, t0, t1) -> _Look:
+    # turning points are located on the cubic through exact values and slopes and then evaluated on the curve:
+    # an error d in the location costs only O(d^2) in the value
+    width = t1 - t0
+    nodes = t0 + width * jnp.array([0.0, 0.5, 1.0], width.dtype)
+    values, slopes = jax.vmap(lambda t: jax.jvp(curve, (t,), (jnp.ones_like(t),)))(nodes)
+    half = 0.5 * width
+    u = [_cubic_turning_points(values[i], values[i + 1], slopes[i] * half, slopes[i + 1] * half) for i in (0, 1)]
+    # an end of an interval is exactly its node: the values tie, and the node, which comes first, wins
+    halves = zip(u, nodes[:-1], nodes[1:], strict=True)
+    inner = [jnp.where(x == 0, a, jnp.where(x == 1, b, a + half * x)) for x, a, b in halves]
+    times = lax.stop_gradient(jnp.concatenate(inner))
+    own = jax.vmap(jax.vmap(lambda t, j: curve(t)[j]), in_axes=(0, None))(times, jnp.arange(values.shape[1]))
+    return _Look(nodes, values, times, own)
+
+
 def update(
-    ends: Endpoints, curve, t0, t1, inside, at_end, columns, extremes: bool, times_of: bool, area: bool
+    ends: Endpoints,
+    curve,
+    t0,
+    t1,
+    inside,
+    at_end,
+    columns,
+    extremes: bool,
+    times_of: bool,
+    area: bool,
+    thresholds: Thresholds | None,
 ) -> Endpoints:
     """Endpoints after the step from t0 to t1.
 
@@ -64,23 +115,14 @@ def update(
         inside: (summaries,) step lies in the summary's window; at_end: its window ends at t1.
         columns: (summaries,) which observable each summary reads.
         extremes, times_of, area: what is needed at all: largest or smallest values, when, areas (static).
+        thresholds: of the summaries that have one.
     """
     width = t1 - t0
-    if extremes:
-        # turning points are located on the cubic through exact values and slopes and then evaluated on the curve:
-        # an error d in the location costs only O(d^2) in the value
-        nodes = t0 + width * jnp.array([0.0, 0.5, 1.0], width.dtype)
-        values, slopes = jax.vmap(lambda t: jax.jvp(curve, (t,), (jnp.ones_like(t),)))(nodes)
-        half = 0.5 * width
-        u = [_cubic_turning_points(values[i], values[i + 1], slopes[i] * half, slopes[i + 1] * half) for i in (0, 1)]
-        count = values.shape[1]
-        # an end of an interval is exactly its node: the values tie, and the node, which comes first, wins
-        halves = zip(u, nodes[:-1], nodes[1:], strict=True)
-        inner = [jnp.where(x == 0, a, jnp.where(x == 1, b, a + half * x)) for x, a, b in halves]
-        times = lax.stop_gradient(jnp.concatenate(inner))
-        own = jax.vmap(jax.vmap(lambda t, j: curve(t)[j]), in_axes=(0, None))(times, jnp.arange(count))
-        all_times = jnp.concatenate([jnp.broadcast_to(nodes[:, None], (3, count)), times])[:, columns]
-        all_values = jnp.concatenate([values, own])[:, columns]
+    look = _look(curve, t0, t1) if extremes or thresholds else None
+    if extremes and look:
+        count = look.values.shape[1]
+        all_times = jnp.concatenate([jnp.broadcast_to(look.nodes[:, None], (3, count)), look.turns])[:, columns]
+        all_values = jnp.concatenate([look.values, look.at_turns])[:, columns]
         best = jnp.argmax(all_values, axis=0)
         top = jnp.take_along_axis(all_values, best[None], axis=0)[0]
         at = jnp.take_along_axis(all_times, best[None], axis=0)[0]
@@ -92,6 +134,12 @@ def update(
             largest_at=jnp.where(higher, at, ends.largest_at),
             smallest=jnp.where(inside, jnp.minimum(ends.smallest, all_values.min(axis=0)), ends.smallest),
         )
+    if thresholds and look:
+        of_step = jax.vmap(lambda j, sign, level, counts: time_beyond(curve, *look.ordered(j), j, sign, level, counts))(
+            columns[thresholds.rows], thresholds.signs, thresholds.levels, inside[thresholds.rows]
+        )
+        piece = jnp.where(inside[thresholds.rows], of_step, 0.0)
+        ends = ends._replace(beyond=ends.beyond.at[thresholds.rows].add(piece))
     if area:
         at_nodes = jax.vmap(curve)(t0 + width * jnp.asarray(_NODES, width.dtype))
         piece = width * (jnp.asarray(_WEIGHTS, width.dtype) @ at_nodes)[columns]

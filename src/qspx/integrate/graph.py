@@ -14,7 +14,8 @@ import numpy as np
 from qspx.integrate.operations import BOOLEAN, COMMUTATIVE, NUMPY, TAME, Op
 from qspx.integrate.simplify import RULES
 
-THETA = "theta"  # the input group whose values last for a whole run
+THETA = "theta"  # the parameters
+LASTING = {THETA, "fixed"}  # input groups whose values last for a whole run: `fixed` is made of parameters
 
 
 class Graph:
@@ -63,7 +64,7 @@ class Graph:
         if group not in self.groups:
             self.groups.append(group)
         place = (self.groups.index(group), position)
-        return self._append((Op.INPUT, *place), Op.INPUT, place, 0.0, True, group == THETA)
+        return self._append((Op.INPUT, *place), Op.INPUT, place, 0.0, True, group in LASTING)
 
     def inputs(self, group: str, size: int) -> list[int]:
         return [self.input(group, k) for k in range(size)]

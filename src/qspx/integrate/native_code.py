@@ -1,8 +1,10 @@
 """LLVM code, written as if it were Python: values with operators, memory as indexed arrays, loops as `with` blocks.
 
-Three kinds of number: a vector of doubles, one entry per lane (a lane is a subject); a double; a 64-bit integer. Masks
-are vectors of truth values. Operations on vectors may contract a product and a sum into one operation, the same in
-every lane; nothing else is relaxed, so NaN and infinity mean what they mean in IEEE 754.
+Three kinds of number: a vector with one entry per lane (a lane is a subject), of doubles or, where a `Function` says
+so, of floats; a double; a 64-bit integer. Masks are vectors of truth values. Where a float meets a double the result is
+a double, and an array converts what is written to it, as in C. Operations on vectors may contract a product and a sum
+into one operation, the same in every lane; nothing else is relaxed, so NaN and infinity mean what they mean in
+IEEE 754.
 """
 
 from __future__ import annotations
@@ -15,12 +17,25 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-DOUBLE, INTEGER, TRUTH, POINTER = "double", "i64", "i1", "ptr"
+DOUBLE, FLOAT, INTEGER, TRUTH, POINTER = "double", "float", "i64", "i1", "ptr"
+FORMATS = {DOUBLE: np.finfo(np.float64), FLOAT: np.finfo(np.float32)}
 _COMPARISON = {"<": ("olt", "slt"), "<=": ("ole", "sle"), "==": ("oeq", "eq")}
 
 
-def hexadecimal(x: float) -> str:
-    """A double as LLVM reads it without rounding."""
+def element(kind: str) -> str:
+    """What a vector of type `kind` is made of; `kind` itself for any other."""
+    return kind.split(" x ")[1][:-1] if kind.startswith("<") else kind
+
+
+def is_real(kind: str) -> bool:
+    return element(kind) in FORMATS
+
+
+def hexadecimal(x: float, kind: str = DOUBLE) -> str:
+    """A number of type `kind` as LLVM reads it without rounding: written as a double in any case."""
+    if kind == FLOAT:
+        with np.errstate(over="ignore"):
+            x = float(np.float32(x))
     return f"0x{struct.unpack('<Q', struct.pack('<d', x))[0]:016X}"
 
 
@@ -32,11 +47,27 @@ class Value:
     name: str
     type: str
 
-    def _with(self, other: Any, float_op: str, integer_op: str, swapped: bool = False) -> Value:
+    def to(self, kind: str) -> Value:
+        """The same real number as a DOUBLE or a FLOAT, in every lane."""
+        if element(self.type) == kind:
+            return self
+        op = "fpext" if kind == DOUBLE else "fptrunc"
+        found = self.type.replace(element(self.type), kind)
+        return self.code.emit(f"{op} {self.type} {self.name} to {found}", found)
+
+    def _beside(self, other: Any) -> tuple[Value, Value]:
+        """Both with the same type."""
         other = self.code.constant(other, self.type)
-        a, b = (other, self) if swapped else (self, other)
-        op = f"{float_op} contract" if "double" in self.type else integer_op
-        return self.code.emit(f"{op} {self.type} {a.name}, {b.name}", self.type)
+        if {element(self.type), element(other.type)} == {FLOAT, DOUBLE}:
+            return self.to(DOUBLE), other.to(DOUBLE)
+        return self, other
+
+    def _with(self, other: Any, float_op: str, integer_op: str, swapped: bool = False) -> Value:
+        a, b = self._beside(other)
+        if swapped:
+            a, b = b, a
+        op = f"{float_op} contract" if is_real(a.type) else integer_op
+        return self.code.emit(f"{op} {a.type} {a.name}, {b.name}", a.type)
 
     def __add__(self, other):
         return self._with(other, "fadd", "add")
@@ -71,15 +102,18 @@ class Value:
     def __or__(self, other):
         return self._with(other, "", "or")
 
+    def __xor__(self, other):
+        return self._with(other, "", "xor")
+
     def __invert__(self):
-        return self._with(self.code.constant(-1, self.type), "", "xor")
+        return self ^ -1
 
     def _compared(self, other: Any, relation: str) -> Value:
-        other = self.code.constant(other, self.type)
+        a, b = self._beside(other)
         floating, integer = _COMPARISON[relation]
-        op = f"fcmp {floating}" if "double" in self.type else f"icmp {integer}"
+        op = f"fcmp {floating}" if is_real(a.type) else f"icmp {integer}"
         truth = f"<{self.code.lanes} x i1>" if self.type.startswith("<") else TRUTH
-        return self.code.emit(f"{op} {self.type} {self.name}, {other.name}", truth)
+        return self.code.emit(f"{op} {a.type} {a.name}, {b.name}", truth)
 
     def __lt__(self, other):
         return self._compared(other, "<")
@@ -104,8 +138,8 @@ class Value:
 
     def where(self, yes: Any, no: Any) -> Value:
         """`yes` where this mask holds, else `no`; one of the two must be a Value."""
-        kind = yes.type if isinstance(yes, Value) else no.type
-        yes, no = self.code.constant(yes, kind), self.code.constant(no, kind)
+        yes, no = yes._beside(no) if isinstance(yes, Value) else no._beside(yes)[::-1]
+        kind = yes.type
         return self.code.emit(f"select {self.type} {self.name}, {kind} {yes.name}, {kind} {no.name}", kind)
 
     def any(self) -> Value:
@@ -140,12 +174,13 @@ class Array:
 
     def lane(self, i: Index, lane: Value) -> Array:
         """The number of one lane in vector `i`, as `[0]` of the result."""
-        scalar = INTEGER if "i64" in self.type else DOUBLE
-        return self.at(i, scalar).at(lane)
+        return self.at(i, element(self.type)).at(lane)
 
     @property
     def _align(self) -> int:
-        return 8 * self.code.lanes if self.type.startswith("<") else 8
+        if self.type.startswith("<"):
+            return self.code.align
+        return 4 if self.type == FLOAT else 8
 
     def __getitem__(self, i: Index) -> Value:
         place = self.at(i)
@@ -153,15 +188,37 @@ class Array:
 
     def __setitem__(self, i: Index, value: Any) -> None:
         value, place = self.code.constant(value, self.type), self.at(i)
+        if is_real(self.type):
+            value = value.to(element(self.type))
         self.code.lines.append(f"store {self.type} {value.name}, ptr {place.pointer}, align {self._align}")
 
 
 class Function:
-    """A function under construction; its arguments are pointers, but for those that `types` says."""
+    """A function under construction; its arguments are pointers, but for those that `types` says.
 
-    def __init__(self, name: str, arguments: int, lanes: int, exported: bool = False, result: str = "void"):
+    Attributes:
+        real: DOUBLE or FLOAT, what a `vector` is made of; `info` is its format.
+        words: integers of as many bits.
+        times: a vector of doubles in any case.
+        integers: a vector of 64-bit integers in any case.
+        align: bytes to which vectors of any kind are aligned.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: int,
+        lanes: int,
+        real: str = DOUBLE,
+        *,
+        exported: bool = False,
+        result: str = "void",
+    ):
         self.name, self.lanes, self.exported, self.result = name, lanes, exported, result
-        self.vector, self.integers = f"<{lanes} x double>", f"<{lanes} x i64>"
+        self.real, self.info = real, FORMATS[real]
+        self.vector, self.words = f"<{lanes} x {real}>", f"<{lanes} x i{self.info.bits}>"
+        self.times, self.integers = f"<{lanes} x double>", f"<{lanes} x i64>"
+        self.align = min(64, self.info.bits // 8 * lanes)
         self.lines: list[str] = []
         self._slots: list[str] = []
         self._count = 0
@@ -176,9 +233,9 @@ class Function:
     def constant(self, x: Any, kind: str) -> Value:
         """`x` as a value of type `kind`; a scalar becomes the same in every lane."""
         if isinstance(x, Value):
-            return x if x.type == kind or not kind.startswith("<") else self.splat(x)
-        scalar = kind.split(" x ")[1][:-1] if kind.startswith("<") else kind
-        text = hexadecimal(float(x)) if scalar == DOUBLE else str(int(x))
+            return self.splat(x) if kind.startswith("<") and not x.type.startswith("<") else x
+        scalar = element(kind)
+        text = hexadecimal(float(x), scalar) if scalar in FORMATS else str(int(x))
         if scalar == TRUTH:
             text = "true" if x else "false"
         return Value(self, f"splat ({scalar} {text})" if kind.startswith("<") else text, kind)
@@ -196,9 +253,17 @@ class Function:
     def integer(self, x: int) -> Value:
         return self.constant(x, INTEGER)
 
+    def to_integer(self, x: Value) -> Value:
+        """A double towards zero."""
+        return self.emit(f"fptosi double {x.name} to i64", INTEGER)
+
+    def to_double(self, x: Value) -> Value:
+        """A 64-bit integer as a double."""
+        return self.emit(f"sitofp i64 {x.name} to double", DOUBLE)
+
     def unary(self, intrinsic: str, x: Value) -> Value:
         """An LLVM intrinsic of one vector: fabs, sqrt, floor, ceil, rint."""
-        suffix = f"v{self.lanes}f64" if x.type.startswith("<") else "f64"
+        suffix = (f"v{self.lanes}" if x.type.startswith("<") else "") + f"f{FORMATS[element(x.type)].bits}"
         return self.emit(f"call {x.type} @llvm.{intrinsic}.{suffix}({x.type} {x.name})", x.type)
 
     def larger(self, a: Value, b: Any) -> Value:

@@ -7,6 +7,7 @@ import ctypes.util
 import functools
 import sys
 
+from qspx.integrate.native_code import DOUBLE, FORMATS
 from qspx.integrate.native_program import LIBRARY
 
 
@@ -30,10 +31,11 @@ def _address(name: str) -> int:
     return pointer
 
 
-def widest_vector() -> int:
-    """Doubles per vector register of this processor."""
+def widest_vector(real: str = DOUBLE) -> int:
+    """Numbers of type `real` per vector register of this processor."""
     features = _host()[1].split(",")
-    return 8 if "+avx512f" in features else 4 if "+avx2" in features else 2
+    bits = 512 if "+avx512f" in features else 256 if "+avx2" in features else 128
+    return bits // FORMATS[real].bits
 
 
 class Kernel:

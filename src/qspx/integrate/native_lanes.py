@@ -1,73 +1,16 @@
-"""The lanes of the native loop and their subjects, as LLVM code: memory, loading, doses, results."""
+"""The lanes of the native loop and their subjects, as LLVM code: loading, samples, results."""
 
 from __future__ import annotations
 
 from qspx._status import Status
-from qspx.integrate.lowering import Lowered
-from qspx.integrate.native_code import DOUBLE, INTEGER, POINTER, Array, Function, Value
-from qspx.integrate.native_endpoints import EMPTY, Look, Windows
-from qspx.integrate.native_step import Lanes, Workspace
-from qspx.integrate.observed import Observed
-from qspx.integrate.tableaux import RosenbrockTableau
-
-# arguments of the run, by position in their blocks
-INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
-REALS = ("t0", "t1", "rtol", "atol")
-READ = ("theta", "start", "end", "species", "jump", "rate", "stop", "time", "columns", "windows", "unsigned")
-WRITTEN = ("values", "endpoints", "status", "steps", "end_time")
-_ARE_INTEGERS = {"species", "columns", "status", "steps"}
-
-START, EDGE = 1, 2  # why a lane needs a first step
-IDLE, RUNNING, WANTING = 0, 1, 2
+from qspx.integrate.native_code import Value
+from qspx.integrate.native_endpoints import EMPTY
+from qspx.integrate.native_memory import IDLE, RUNNING, START, WANTING
+from qspx.integrate.native_tape import TapeWriter
 
 
-class LaneWriter:
-    """Memory of a run and what happens to one lane. `vectors` is the workspace it needs, but for 5 per summary."""
-
-    def __init__(
-        self,
-        low: Lowered,
-        seen: Observed,
-        table: RosenbrockTableau,
-        kinds: frozenset[str],
-        parameters: int,
-        lanes: int,
-    ):
-        self.parameters = parameters
-        self.low, self.seen, self.table, self.kinds = low, seen, table, kinds
-        self.f = f = Function("run", 4, lanes, exported=True)
-        self.n = n = len(low.rates.outputs["rates"])
-        self.samples = len(seen.samples.outputs["samples"])
-        self.levels = len(seen.levels.outputs["levels"])
-        self.integers = {k: Array(f, "%a1", INTEGER)[i] for i, k in enumerate(INTEGERS)}
-        self.reals = {k: Array(f, "%a2", DOUBLE)[i] for i, k in enumerate(REALS)}
-        self.t0, self.t1, self.rtol, self.atol = (f.splat(self.reals[k]) for k in REALS)
-        self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN)}
-        work = Workspace(f, "%a3")
-        sizes = {
-            "theta": self.parameters,
-            "fixed": len(low.prologue.outputs["fixed"]),
-            "seen_fixed": len(seen.prologue.outputs["fixed"]),
-            "shift": 1,
-            "factors": len(low.factor.outputs["factors"]),
-            "guard": 1,
-        }
-        self.s = Lanes.of(work, n, table.stages, len(table.H), sizes)
-        self.k = Look.of(work, n, self.levels, self.samples)
-        self.h, self.stop, self.next_time = (work.vectors(1) for _ in range(3))
-        lane_numbers = [work.vectors(1, integers=True) for _ in range(8)]
-        (self.state, self.fresh, self.status, self.steps, self.row) = lane_numbers[:5]
-        (self.stop_number, self.sample_number, self.mask) = lane_numbers[5:]
-        self.windows = Windows(
-            self.integers["summaries"], self.memory["columns"], self.memory["windows"], work.vectors(1)
-        )
-        self.vectors = work.used
-        self.running = f.variable(INTEGER, 0)
-        self.queue = f.variable(INTEGER, self.integers["first"])
-
-    def _block(self, i: int, name: str) -> Array:
-        pointer = Array(self.f, "%a0", POINTER)[i]
-        return Array(self.f, pointer.name, INTEGER if name in _ARE_INTEGERS else DOUBLE)
+class LaneWriter(TapeWriter):
+    """Writes how a lane takes a subject and hands in its results."""
 
     def _refill(self) -> None:
         """A subject for every lane that wants one; the last of the queue leaves lanes idle."""
@@ -89,6 +32,9 @@ class LaneWriter:
         f.call("prologue", s.theta, s.fixed)
         f.call("seen_prologue", s.theta, s.seen_fixed)
         f.call("initial", s.theta, s.seen_fixed, s.y1)
+        if self.samples:
+            self.k.time[0] = self.t0
+            f.call("samples", self.k.time, s.y1, s.theta, s.seen_fixed, self.k.levels)
         with f.loop(f.lanes) as lane:
             with f.when(self.fresh.lane(0, lane)[0].equals(START)):
                 self._load(lane)
@@ -96,15 +42,25 @@ class LaneWriter:
     def _load(self, lane: Value) -> None:
         f, s = self.f, self.s
         with f.loop(self.n) as q:
-            s.y.lane(q, lane)[0] = s.y1.lane(q, lane)[0]
+            start = s.y1.lane(q, lane)[0]
+            s.y.lane(q, lane)[0] = start
+            self.origin.lane(q, lane)[0] = start
         s.t.lane(0, lane)[0] = self.reals["t0"]
-        for array, value in ((self.status, int(Status.OK)), (self.steps, 0), (self.sample_number, 0)):
+        for array, value in ((self.status, int(Status.OK)), (self.steps, 0), (self.sample_number, 0), (self.run_in, 0)):
             array.lane(0, lane)[0] = value
         self.stop_number.lane(0, lane)[0] = 0
         self._next_sample(lane)
+        if self.samples:
+            with f.repeat() as leave:  # samples before the doses at the start
+                at_start = self.next_time.lane(0, lane)[0].equals(self.reals["t0"])
+                leave(~(at_start & (self.next_before.lane(0, lane)[0] > 0.0)))
+                self._store_sample(lane)
         with f.loop(self.integers["summaries"]) as i:
             for kind, value in enumerate(EMPTY):
-                self.windows.ends.at(i * 5).lane(kind, lane)[0] = value
+                self.windows.ends.at(i * len(EMPTY)).lane(kind, lane)[0] = value
+        self.records.lane(0, lane)[0] = 0.0
+        self.later.lane(0, lane)[0] = 0
+        self._record_stop(lane)
         self._at_stop(lane)
         self.fresh.lane(0, lane)[0] = START
         self._reject_early_doses(lane)
@@ -118,39 +74,15 @@ class LaneWriter:
             with f.when(~early):
                 self.status.lane(0, lane)[0] = int(Status.NONFINITE)
 
-    def _at_stop(self, lane: Value) -> None:
-        """Next stop, boluses given now, and the infusions that run from now on."""
-        f, s = self.f, self.s
-        t, row = s.t.lane(0, lane)[0], self.row.lane(0, lane)[0]
-        stops, number = self.memory["stop"].at(row * self.integers["stops"]), self.stop_number.lane(0, lane)
-        with f.repeat() as leave:
-            leave(stops[number[0]] > t)  # the last one is infinite
-            number[0] = number[0] + 1
-        self.stop.lane(0, lane)[0] = stops[number[0]]
-        with f.loop(self.n) as q:
-            s.infusion.lane(q, lane)[0] = 0.0
-        edge, first = f.variable(INTEGER, 0), row * self.integers["events"]
-        with f.loop(self.integers["events"]) as e:
-            start, end = self.memory["start"][first + e], self.memory["end"][first + e]
-            species = self.memory["species"][first + e]
-            with f.when(start.equals(t)):
-                y = s.y.lane(species, lane)
-                y[0] = y[0] + self.memory["jump"][first + e]
-                edge[0] = EDGE
-            with f.when(end.equals(t)):
-                edge[0] = EDGE
-            with f.when((start <= t) & (t < end)):
-                u = s.infusion.lane(species, lane)
-                u[0] = u[0] + self.memory["rate"][first + e]
-        self.fresh.lane(0, lane)[0] = edge[0]
-
     def _write(self, lane: Value) -> None:
         """Results of the lane's subject."""
         f = self.f
-        row = self.row.lane(0, lane)[0]
-        for name, array in (("status", self.status), ("steps", self.steps), ("end_time", self.s.t)):
+        row, t = self.row.lane(0, lane)[0], self.s.t.lane(0, lane)[0]
+        self._record(lane, t, t, False, self.s.y)
+        written = (("status", self.status), ("steps", self.steps), ("end_time", self.s.t), ("records", self.records))
+        for name, array in written:
             self.memory[name][row] = array.lane(0, lane)[0]
-        count = self.integers["summaries"] * 5
+        count = self.integers["summaries"] * len(EMPTY)
         out = self.memory["endpoints"].at(row * count)
         with f.loop(count) as i:
             out[i] = self.windows.ends.lane(i, lane)[0]
@@ -159,5 +91,17 @@ class LaneWriter:
         self.running[0] = self.running[0] - 1
 
     def _next_sample(self, lane: Value) -> None:
-        # the last entry of `time` is infinite
-        self.next_time.lane(0, lane)[0] = self.memory["time"][self.sample_number.lane(0, lane)[0]]
+        place = self.row.lane(0, lane)[0] * (self.integers["times"] + 1) + self.sample_number.lane(0, lane)[0]
+        # the last entry of a row of `time` is infinite
+        self.next_time.lane(0, lane)[0] = self.memory["time"][place]
+        self.next_before.lane(0, lane)[0] = self.memory["before"][place]
+
+    def _store_sample(self, lane: Value) -> None:
+        """The lane's entry of `k.levels` as its next sample."""
+        number = self.sample_number.lane(0, lane)
+        row = self.row.lane(0, lane)[0] * self.integers["times"] + number[0]
+        out = self.memory["values"].at(row * self.samples)
+        with self.f.loop(self.samples) as i:
+            out[i] = self.k.levels.lane(i, lane)[0]
+        number[0] = number[0] + 1
+        self._next_sample(lane)

@@ -11,8 +11,10 @@ import numpy as np
 
 from qspx._status import Status
 from qspx.integrate.native_code import INTEGER, Function, Value
-from qspx.integrate.native_endpoints import look_at, update
-from qspx.integrate.native_lanes import EDGE, RUNNING, START, WANTING, LaneWriter
+from qspx.integrate.native_endpoints import update
+from qspx.integrate.native_lanes import LaneWriter
+from qspx.integrate.native_look import look_at
+from qspx.integrate.native_memory import EDGE, RUNNING, START, WANTING
 from qspx.integrate.native_program import declarations, printed
 from qspx.integrate.native_step import dense_rows, error, first_step, step, step_factor
 
@@ -42,8 +44,9 @@ class LoopWriter(LaneWriter):
         ]
         if low.drift is not None:
             functions.append(("drift", low.drift, ("t", "y", "theta", "fixed")))
-        parts = [printed(name, program, dict.fromkeys(groups, 0), lanes) for name, program, groups in functions]
-        return "\n".join([declarations(lanes), *parts, self.f.text()])
+        real = self.f.real
+        parts = [printed(name, program, groups, lanes, real) for name, program, groups in functions]
+        return "\n".join([declarations(lanes, real), *parts, self.f.text()])
 
     # the run ------------------------------------------------------------------------------------------------------
 
@@ -80,7 +83,8 @@ class LoopWriter(LaneWriter):
         step(f, s, self.table, self.low.drift is not None)
         norm = error(f, s, self.rtol, self.atol, self.memory["unsigned"])
         accept = active & (norm <= 1.0)
-        self._look(accept)
+        self._look(accept & self.run_in[0].equals(0) if self.marks else accept)
+        self._record_steps(accept)
         used, factor = s.end[0] - t, step_factor(f, norm, self.table.order)
         longer = used * factor
         kept = reaches.where(f.larger(h, longer), longer)
@@ -94,9 +98,10 @@ class LoopWriter(LaneWriter):
         with f.when(hit.any()):
             with f.loop(f.lanes) as lane:
                 with f.when(self.mask.lane(0, lane)[0] < 0):
+                    self._record_stop(lane)
                     self._at_stop(lane)
         if self.samples:
-            self._sample_at(accept)
+            self._sample_at(accept & self.run_in[0].equals(0) if self.marks else accept)
         return accept
 
     def _settle(self, active: Value, accept: Value) -> Value:
@@ -106,6 +111,8 @@ class LoopWriter(LaneWriter):
         tiny = self.h[0] < self._smallest_step()
         tiny = tiny & self.fresh[0].equals(0)  # a lane at an edge has yet to choose its step
         finished = s.t[0] >= self.t1
+        if self.marks:
+            finished = finished & self.run_in[0].equals(0)
         limit = f.splat(self.integers["max_steps"])
         code = (self.steps[0] >= limit).where(_codes(f, Status.MAX_STEPS), _codes(f, Status.OK))
         code = finished.where(_codes(f, Status.OK), code)
@@ -139,24 +146,31 @@ class LoopWriter(LaneWriter):
     # samples and endpoints ------------------------------------------------------------------------------------------
 
     def _look(self, accept: Value) -> None:
-        """Samples inside the step and endpoints; a sample at its end waits for the doses given then."""
+        """Samples inside the step, and endpoints."""
         f, s = self.f, self.s
         if not (self.samples or self.levels):
             return
-        pending = accept & (self.next_time[0] < s.end[0])
+        pending = self._due(accept)
         if self.levels:
             pending = accept
         with f.when(pending.any()):
             dense_rows(f, s, self.table)
             if self.samples:
                 with f.repeat() as leave:
-                    due = accept & (self.next_time[0] < s.end[0])
+                    due = self._due(accept)
                     leave(~due.any())
                     share = due.where((self.next_time[0] - s.t[0]) / (s.end[0] - s.t[0]), f.number(0.0))
                     look_at(f, s, self.k, "samples", self.seen.samples, share, 0)
                     self._store_samples(due)
             if self.levels:
                 update(f, s, self.k, self.windows, self.seen, self.kinds, accept)
+
+    def _due(self, accept: Value) -> Value:
+        """Where the next sample lies in the step; one at its end waits for the doses given then, unless it is to be
+        before them."""
+        end = self.s.end[0]
+        early = self.next_time[0].equals(end) & (self.next_before[0] > 0.0)
+        return accept & ((self.next_time[0] < end) | early)
 
     def _sample_at(self, accept: Value) -> None:
         f, s = self.f, self.s
@@ -171,13 +185,7 @@ class LoopWriter(LaneWriter):
         self.mask[0] = due.as_integers()
         with f.loop(f.lanes) as lane:
             with f.when(self.mask.lane(0, lane)[0] < 0):
-                number = self.sample_number.lane(0, lane)
-                row = self.row.lane(0, lane)[0] * self.integers["times"] + number[0]
-                out = self.memory["values"].at(row * self.samples)
-                with f.loop(self.samples) as i:
-                    out[i] = self.k.levels.lane(i, lane)[0]
-                number[0] = number[0] + 1
-                self._next_sample(lane)
+                self._store_sample(lane)
 
 
 def _codes(f: Function, status: Status) -> Value:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qspx.integrate import native_math
-from qspx.integrate.native_code import DOUBLE, Array, Function, Value
+from qspx.integrate import native_erf, native_math, native_trigonometry
+from qspx.integrate.native_code import DOUBLE, FORMATS, Array, Function, Value
 from qspx.integrate.operations import Op
 from qspx.integrate.program import Program
 
@@ -24,46 +24,75 @@ LIBRARY = {
     "erf": 1,
     "fmod": 2,
 }
-TOGETHER = {"exp": native_math.exp, "log": native_math.log, "pow": native_math.power}  # of all lanes at once
+# of all lanes at once
+TOGETHER = {
+    "exp": native_math.exp,
+    "log": native_math.log,
+    "expm1": native_math.expm1,
+    "log1p": native_math.log1p,
+    "pow": native_math.power,
+    "sin": native_trigonometry.sin,
+    "cos": native_trigonometry.cos,
+    "tanh": native_math.tanh,
+    "atan": native_trigonometry.atan,
+    "erf": native_erf.erf,
+}
 INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "rint")
 
 
-def declarations(lanes: int) -> str:
-    """What the functions of a module may call: intrinsics, and the C library on every lane of a vector."""
-    vector = f"<{lanes} x double>"
-    lines = [f"declare {vector} @llvm.{name}.v{lanes}f64({vector})" for name in INTRINSICS]
-    lines += [f"declare double @llvm.{name}.f64(double)" for name in INTRINSICS]
+def declarations(lanes: int, real: str = DOUBLE) -> str:
+    """What the functions of a module may call: intrinsics, and the C library on every lane of a vector of `real`."""
+    lines = [
+        f"declare {kind} @llvm.{name}.{shape}f{info.bits}({kind})"
+        for number, info in FORMATS.items()
+        for shape, kind in (("", number), (f"v{lanes}", f"<{lanes} x {number}>"))
+        for name in INTRINSICS
+    ]
     for name, arity in LIBRARY.items():
         lines.append(f"declare double @qspx_{name}({', '.join(['double'] * arity)})")
-    parts = [_by_lane(name, arity, lanes) for name, arity in LIBRARY.items()]
-    return "\n".join([*lines, *parts, *(_together(name, lanes) for name in TOGETHER)])
+    parts = [_by_lane(name, lanes, real) for name in LIBRARY]
+    return "\n".join([*lines, *parts, *(_together(name, lanes, real) for name in TOGETHER)])
 
 
-def _by_lane(name: str, arity: int, lanes: int) -> str:
-    f = Function(f"{'each' if name in TOGETHER else 'lanes'}_{name}", arity, lanes, result=f"<{lanes} x double>")
-    result = Value(f, "poison", f.vector)
+def _by_lane(name: str, lanes: int, real: str) -> str:
+    arity, vector = LIBRARY[name], f"<{lanes} x {real}>"
+    f = Function(f"{'each' if name in TOGETHER else 'lanes'}_{name}", arity, lanes, real, result=vector)
+    result = Value(f, "poison", vector)
     for lane in range(lanes):
-        parts = [f.emit(f"extractelement {f.vector} {a}, i32 {lane}", DOUBLE) for a in f.arguments]
-        one = f.apply(f"qspx_{name}", *parts)
-        result = f.emit(f"insertelement {f.vector} {result.name}, double {one.name}, i32 {lane}", f.vector)
-    return f.text([f.vector] * arity, f"ret {f.vector} {result.name}")
+        parts = [f.emit(f"extractelement {vector} {a}, i32 {lane}", real).to(DOUBLE) for a in f.arguments]
+        one = f.apply(f"qspx_{name}", *parts).to(real)
+        result = f.emit(f"insertelement {vector} {result.name}, {real} {one.name}, i32 {lane}", vector)
+    return f.text([vector] * arity, f"ret {vector} {result.name}")
 
 
-def _together(name: str, lanes: int) -> str:
-    f = Function(f"lanes_{name}", LIBRARY[name], lanes, result=f"<{lanes} x double>")
-    result = TOGETHER[name](f, *(Value(f, a, f.vector) for a in f.arguments))
-    return f.text([f.vector] * LIBRARY[name], f"ret {f.vector} {result.name}")
+def _together(name: str, lanes: int, real: str) -> str:
+    vector = f"<{lanes} x {real}>"
+    f = Function(f"lanes_{name}", LIBRARY[name], lanes, real, result=vector)
+    result = TOGETHER[name](f, *(Value(f, a, vector) for a in f.arguments))
+    return f.text([vector] * LIBRARY[name], f"ret {vector} {result.name}")
 
 
-def printed(name: str, program: Program, groups: Mapping[str, int], lanes: int) -> str:
-    """A function of pointers to the input `groups`, then to the outputs, in the order of `program.outputs`."""
-    f = Function(name, len(groups) + len(program.outputs), lanes)
-    arrays = [Array(f, a, f.vector) for a in f.arguments]
-    inputs = dict(zip(groups, arrays, strict=False))
+def printed(
+    name: str,
+    program: Program,
+    groups: Sequence[str],
+    lanes: int,
+    real: str = DOUBLE,
+    places: Mapping[str, Sequence[int]] | None = None,
+) -> str:
+    """A function of pointers to the input `groups`, then to the outputs, in the order of `program.outputs`: vectors of
+    `real`, but for the time `t`, which is read as a double and then rounded. An output that is also an input is changed
+    in place, at its `places`."""
+    outputs = [group for group in program.outputs if group not in groups]
+    f = Function(name, len(groups) + len(outputs), lanes, real)
+    arrays = {k: Array(f, a, f.vector) for k, a in zip([*groups, *outputs], f.arguments, strict=True)}
+    inputs: dict[str, Any] = dict(arrays)
+    if "t" in program.inputs:
+        inputs["t"] = [Array(f, arrays["t"].pointer, f.times)[0].to(real)]
     found = program.evaluate(inputs, _functions(f))
-    for array, values in zip(arrays[len(groups) :], found.values(), strict=True):
-        for i, value in enumerate(values):
-            array[i] = _number(f, value)
+    for group, values in found.items():
+        for i, value in zip((places or {}).get(group, range(len(values))), values, strict=True):
+            arrays[group][i] = _number(f, value)
     return f.text()
 
 

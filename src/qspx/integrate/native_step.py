@@ -9,28 +9,31 @@ import numpy as np
 
 from qspx.integrate.elimination import SMALLEST_GUARD
 from qspx.integrate.native_code import Array, Function, Value
-from qspx.integrate.native_math import as_doubles, bits, from_bits, rounded_to_integers
+from qspx.integrate.native_math import bits, from_bits, from_words, rounded_to_words, words_of
 from qspx.integrate.tableaux import RosenbrockTableau
 
 
 @dataclass
 class Workspace:
-    """Hands out arrays of vectors in one block of memory, whose size in vectors is `used`."""
+    """Hands out arrays of vectors in one block of memory, whose size in vectors of `code.vector` is `used`."""
 
     code: Function
     pointer: str
     used: int = 0
 
-    def vectors(self, count: int, integers: bool = False) -> Array:
-        kind = self.code.integers if integers else self.code.vector
+    def vectors(self, count: int, integers: bool = False, times: bool = False) -> Array:
+        kind = self.code.integers if integers else self.code.times if times else self.code.vector
         array = Array(self.code, self.pointer, self.code.vector).at(self.used, kind)
-        self.used += max(count, 1)
+        self.used += max(count, 1) * (64 // self.code.info.bits if integers or times else 1)
         return array
 
 
 @dataclass
 class Lanes:
-    """Memory of what the lanes are at: `n` states, their rates, a step with its stages, and the subject's numbers."""
+    """Memory of what the lanes are at: `n` states, their rates, a step with its stages, and the subject's numbers.
+
+    Times are doubles whatever the states are: after a year a float cannot tell three seconds apart, and steps after a
+    dose are shorter than that."""
 
     n: int
     t: Array
@@ -54,7 +57,7 @@ class Lanes:
     @classmethod
     def of(cls, work: Workspace, n: int, stages: int, rows: int, sizes: dict[str, int]) -> Lanes:
         one = work.vectors
-        scalars = {k: one(1) for k in ("t", "end")}
+        scalars = {k: one(1, times=True) for k in ("t", "end")}
         vectors = {k: one(n) for k in ("y", "y1", "inside", "rates", "right", "drift", "infusion")}
         several = [[one(n) for _ in range(count)] for count in (stages, rows)]
         rest = {k: one(size) for k, size in sizes.items()}
@@ -71,9 +74,11 @@ def combined(weights: Iterable[float], values: Sequence[Value]) -> Value | None:
     return total
 
 
-def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
-    """`s.y1`, `s.stages` and `s.guard` of the step from `s.t` to `s.end`, given the rates at its start."""
-    width = s.end[0] - s.t[0]
+def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool, inside: Sequence[Array] | None = None) -> None:
+    """`s.y1`, `s.stages` and `s.guard` of the step from `s.t` to `s.end`, given the rates at its start. The arguments
+    of the stages but the first go to `inside`, or one after the other to `s.inside`."""
+    places = inside or [s.inside] * (table.stages - 1)
+    width = (s.end[0] - s.t[0]).to(f.real)
     inverse = 1.0 / width
     s.shift[0] = inverse / table.gamma
     f.call("factor", s.t, s.y, s.theta, s.fixed, s.shift, s.factors, s.guard)
@@ -81,18 +86,18 @@ def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
         f.call("drift", s.t, s.y, s.theta, s.fixed, s.drift)
         with f.loop(s.n) as q:
             s.drift[q] = s.drift[q] * width
-    time = f.variable(f.vector, 0.0)
+    time = f.variable(f.times, 0.0)
     for i in range(table.stages):
         if i:
             with f.loop(s.n) as q:
                 earlier = [s.stages[j][q] for j in range(i)]
                 moved = combined(table.A[i], earlier)
-                s.inside[q] = s.y[q] + moved if moved else s.y[q]
+                places[i - 1][q] = s.y[q] + moved if moved else s.y[q]
                 pulled = combined(table.C[i], earlier)
                 pull = inverse * pulled if pulled else f.number(0.0)
                 s.right[q] = pull + s.infusion[q]
             time[0] = s.t[0] + table.alpha[i] * width
-            f.call("rates", time, s.inside, s.theta, s.fixed, s.rates)
+            f.call("rates", time, places[i - 1], s.theta, s.fixed, s.rates)
         with f.loop(s.n) as q:
             right = s.rates[q] + s.right[q] if i else s.rates[q]
             if drifts and table.gamma_i[i]:
@@ -100,7 +105,7 @@ def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool) -> None:
             s.right[q] = right
         f.call("solve", s.factors, s.right, s.theta, s.fixed, s.stages[i])
     with f.loop(s.n) as q:
-        s.y1[q] = s.inside[q] + s.stages[-1][q]
+        s.y1[q] = places[-1][q] + s.stages[-1][q]
 
 
 def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> Value:
@@ -116,9 +121,10 @@ def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> V
         finite[0] = finite[0] + y1 * 0.0  # NaN once any of them is not finite
         # a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
         below = y1 < -10.0 * (atol + rtol * size)
-        negative[0] = below.where(negative[0] + f.splat(unsigned[q]), negative[0])
+        negative[0] = below.where(negative[0] + f.splat(unsigned[q].to(f.real)), negative[0])
     norm = f.unary("sqrt", total[0] / float(s.n))
-    useful = finite[0].is_finite() & (s.guard[0] >= SMALLEST_GUARD)
+    half_the_digits = SMALLEST_GUARD * float(np.sqrt(f.info.eps / np.finfo(float).eps))
+    useful = finite[0].is_finite() & (s.guard[0] >= half_the_digits)
     norm = useful.where(norm, f.number(np.inf))
     return ((negative[0] > 0.0) & (norm < 10.0)).where(f.number(10.0), norm)
 
@@ -126,8 +132,8 @@ def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> V
 def step_factor(f: Function, norm: Value, order: int) -> Value:
     """0.9 norm**(-1/order) in [0.2, 6]; the power by Newton's iteration from its exponent, in every lane at once."""
     safe = norm.is_finite().where(f.larger(norm, 1e-30), f.number(1e30))
-    one = float(np.float64(1.0).view(np.int64))
-    root = from_bits(rounded_to_integers(one * (1 + 1 / order) - as_doubles(bits(safe)) * (1 / order)))
+    one = float(words_of(f, 1.0))
+    root = from_bits(rounded_to_words(one * (1 + 1 / order) - from_words(bits(safe)) * (1 / order)))
     for _ in range(4):
         power = root
         for _ in range(order - 1):
@@ -169,7 +175,7 @@ def curve(f: Function, s: Lanes, q: int, share: Value, derivatives: int = 0) -> 
         bend = row + share * bend
     y0, y1, rest = s.y[q], s.y1[q], 1.0 - share
     found = [rest * y0 + share * (y1 + rest * bend)]
-    width = s.end[0] - s.t[0]
+    width = (s.end[0] - s.t[0]).to(s.y.code.real)
     if derivatives > 0:
         found.append((y1 - y0 + (rest - share) * bend + share * rest * first) / width)
     if derivatives > 1:

@@ -163,9 +163,8 @@ def _named(graph: Graph, k: int) -> tuple[str, int]:
 
 
 def frontier(graph: Graph, roots: Iterable[int]) -> list[int]:
-    """The numbers that depend on parameters alone and are read by a node that does not, or by a comparison, or are
-    roots: what to compute once per subject. Inputs and constants are left out, and so are truth values: an array of
-    numbers has no place for them."""
-    lasting = frozenset(k for k in range(len(graph)) if graph.fixed[k] and not graph.is_boolean(k))
-    kept = graph.reachable(roots, lasting)
-    return [k for k in kept if k in lasting and graph.ops[k] not in (Op.CONST, Op.INPUT)]
+    """The nodes that depend on parameters alone and are read by one that does not, or are roots: what to compute once
+    per subject. Inputs, constants and truth values are left out; a truth value is found again from its operands."""
+    kept_values = frozenset(k for k in range(len(graph)) if graph.fixed[k] and not graph.is_boolean(k))
+    kept = graph.reachable(roots, kept_values)
+    return [k for k in kept if k in kept_values and graph.ops[k] not in (Op.CONST, Op.INPUT)]

@@ -17,12 +17,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from qspx._status import Status
-from qspx.dosing import DoseEvents, SubjectDoses, subject_doses
+from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate.base import SolveRequest
 from qspx.integrate.controller import error_norm, first_step, step_factor
+from qspx.integrate.crossings import Thresholds
 from qspx.integrate.endpoints import Endpoints, update
 from qspx.integrate.lowered_term import model_term
+from qspx.integrate.marks import RunIn, Tolerances, arrive, infusion, next_stop
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
+from qspx.summaries import OF_THRESHOLD
 
 
 class Settings(NamedTuple):
@@ -43,59 +46,56 @@ class _State(NamedTuple):
     ends: Endpoints
     status: jnp.ndarray
     steps: jnp.ndarray
+    run_in: RunIn | None
 
 
-def _jump(doses: SubjectDoses, t, n: int):
-    """Sum of the boluses given at exactly t, shape (species,)."""
-    return jnp.zeros(n, doses.jump.dtype).at[doses.species].add(jnp.where(doses.start == t, doses.jump, 0.0))
+def _at_rows(where, y, saved):
+    return jnp.where(where[:, None], y, saved)
 
 
-def _infusion(doses: SubjectDoses, t, n: int):
-    """Infusion rate on the step that starts at t, shape (species,)."""
-    running = (doses.start <= t) & (t < doses.end)
-    return jnp.zeros(n, doses.rate.dtype).at[doses.species].add(jnp.where(running, doses.rate, 0.0))
-
-
-def _at_rows(times, t, y, saved):
-    return jnp.where((times == t)[:, None], y, saved)
-
-
-def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
-    """One subject. Returns (values (times, observables), summaries (summaries,), status, steps, end time)."""
+def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, times=None, before=None):
+    """One subject, sampled at `times`, and there `before` doses or after them (default: as the request says). Returns
+    (values (times, observables), summaries (summaries,), status, steps, end time)."""
     m, solver = request.model, settings.solver
-    times = jnp.asarray(request.times, theta.dtype)
+    times = jnp.asarray(request.times if times is None else times, theta.dtype)
+    before = jnp.asarray(request.before if before is None else before, bool)
     windows = jnp.asarray(request.windows, theta.dtype)
     wanted = tuple(dict.fromkeys(s.observable for s in request.summaries))
     columns = jnp.array([wanted.index(s.observable) for s in request.summaries], dtype=int)
     kinds = {s.kind for s in request.summaries}
+    thresholds = Thresholds.of(request, theta)
     t0, t1 = jnp.asarray(request.t0, theta.dtype), jnp.asarray(request.t1, theta.dtype)
     n, span = len(m.species), request.t1 - request.t0
-    doses = subject_doses(m, theta, events)
-    stops = jnp.concatenate([doses.start, doses.end, windows.reshape(-1), t1[None]])
+    doses = subject_doses(m, theta, events, jnp)
+    stops = jnp.concatenate([doses.start, doses.end, doses.mark, windows.reshape(-1), t1[None]])
+    origin = m.initial_vector(theta)
+    tolerances = Tolerances(settings.rtol, settings.atol)
     term = model_term(m, theta)
     order = solver.error_order(term)
     step = zero_safe_step if settings.reverse else plain_step
     unsigned = jnp.array([not sp.signed for sp in m.species.values()])
 
     def begin() -> _State:
-        y = m.initial_vector(theta) + _jump(doses, t0, n)
-        dy = term.vf(t0, y, (theta, _infusion(doses, t0, n)))
+        t, y, run_in = arrive(doses, t0, origin, RunIn.none(origin) if request.marks else None, origin, tolerances)
+        dy = term.vf(t, y, (theta, infusion(doses, t, n, run_in)))
         finite = jnp.isfinite(theta).all() & jnp.isfinite(y).all() & jnp.isfinite(dy).all()
         finite &= (doses.start >= t0).all()  # a negative lag would lose the dose
-        saved = _at_rows(times, t0, y, jnp.zeros((len(request.times), n), theta.dtype))
+        saved = _at_rows((times == t0) & before, origin, jnp.zeros((len(request.times), n), theta.dtype))
+        saved = _at_rows((times == t) & ~before & _outside(run_in), y, saved)
         status = jnp.where(finite, Status.OK, Status.NONFINITE).astype(jnp.int32)
         h = first_step(y, dy, span, settings.rtol, settings.atol)
-        return _State(t0, y, h, saved, Endpoints.empty(len(columns), theta.dtype), status, jnp.zeros((), jnp.int32))
+        ends, steps = Endpoints.empty(len(columns), theta.dtype), jnp.zeros((), jnp.int32)
+        return _State(t, y, h, saved, ends, status, steps, run_in)
 
     def active(s: _State):
-        return (s.status == Status.OK) & (s.t < t1)
+        return (s.status == Status.OK) & ((s.t < t1) | ~_outside(s.run_in))
 
     def advance(s: _State) -> _State:
-        stop = jnp.min(jnp.where(stops > s.t, stops, jnp.inf))
+        stop = next_stop(doses, stops, s.t, s.run_in)
         reaches = s.t + 1.01 * s.h >= stop
         # a finished lane that waits for others takes a step of no length, so that it can add nothing to a derivative
         end = jnp.where(active(s), jnp.where(reaches, stop, s.t + s.h), s.t)
-        args = (theta, _infusion(doses, s.t, n))
+        args = (theta, infusion(doses, s.t, n, s.run_in))
         y1, y_error, dense, result = step(term, solver, s.t, end, s.y, args)
         norm = lax.stop_gradient(error_norm(y_error, s.y, y1, settings.rtol, settings.atol))
         norm = jnp.where(jnp.isfinite(y1).all(), norm, jnp.inf)
@@ -107,7 +107,8 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
             y1, dense = kept_or_constant(accept, s.y, y1, dense)
         curve = solver.interpolation_cls(t0=s.t, t1=end, **dense)
 
-        inside = accept & (times > s.t) & (times <= end)
+        shown = accept & _outside(s.run_in)
+        inside = shown & (times > s.t) & (times <= end)
         at_times = jax.vmap(curve.evaluate)(jnp.where(inside, times, s.t))
         saved = jnp.where(inside[:, None], at_times, s.saved)
         ends = s.ends
@@ -117,46 +118,61 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents):
                 lambda t: m.observables_vector(t, curve.evaluate(t), theta, wanted),
                 s.t,
                 end,
-                accept & (windows[:, 0] <= s.t) & (end <= windows[:, 1]),
-                accept & (windows[:, 1] == end),
+                shown & (windows[:, 0] <= s.t) & (end <= windows[:, 1]),
+                shown & (windows[:, 1] == end),
                 columns,
                 bool(kinds & {"max", "tmax", "min"}),
                 "tmax" in kinds,
                 bool(kinds & {"auc", "average"}),
+                thresholds,
             )
 
-        y = jnp.where(accept, y1 + _jump(doses, end, n), s.y)
-        t = jnp.where(accept, end, s.t)
-        saved = jnp.where(accept, _at_rows(times, end, y, saved), saved)
+        landed = arrive(doses, end, y1, s.run_in, origin, tolerances)
+        there = ((landed[0], end, s.t), (landed[1], y1, s.y))
+        t, y = (jnp.where(accept, jnp.where(reaches, at_stop, new), old) for at_stop, new, old in there)
+        run_in = jax.tree.map(lambda new, old: jnp.where(accept & reaches, new, old), landed[2], s.run_in)
+        saved = _at_rows(accept & (times == t) & ~before & _outside(run_in), y, saved)
         factor = step_factor(jnp.where(result == diffrax.RESULTS.successful, norm, jnp.inf), order)
         used = lax.stop_gradient(end - s.t)
         kept = jnp.where(reaches, jnp.maximum(s.h, used * factor), used * factor)
         h = jnp.where(accept, kept, used * jnp.minimum(factor, 0.9))
-        edge = accept & ((doses.start == end) | (doses.end == end)).any()
-        dy = term.vf(t, y, (theta, _infusion(doses, t, n)))
+        edge = accept & ((doses.start == end) | (doses.end == end) | (doses.mark == end)).any()
+        edge = edge | (accept & reaches & ~_outside(s.run_in))
+        dy = term.vf(t, y, (theta, infusion(doses, t, n, run_in)))
         h = jnp.where(edge, first_step(y, dy, span, settings.rtol, settings.atol), h)
         steps = s.steps + 1
-        return _State(t, y, lax.stop_gradient(h), saved, ends, _status(s, accept, norm, h, t, steps), steps)
+        status = _status(norm, h, t, steps, run_in)
+        return _State(t, y, lax.stop_gradient(h), saved, ends, status, steps, run_in)
 
-    def _status(s: _State, accept, norm, h, t, steps):
+    def _status(norm, h, t, steps, run_in):
         tiny = h < 16 * jnp.finfo(theta.dtype).eps * jnp.maximum(jnp.abs(t), 1e-6 * span)
         status = jnp.where(steps >= settings.max_steps, Status.MAX_STEPS, Status.OK)
         failed = jnp.where(jnp.isfinite(norm), Status.DT_MIN, Status.NONFINITE)
-        return jnp.where(tiny, failed, jnp.where(t >= t1, Status.OK, status)).astype(jnp.int32)
+        return jnp.where(tiny, failed, jnp.where((t >= t1) & _outside(run_in), Status.OK, status)).astype(jnp.int32)
 
     if settings.reverse:
         final = eqxi.while_loop(active, advance, begin(), max_steps=settings.max_steps, kind="checkpointed")
     else:
         final = lax.while_loop(active, advance, begin())
     values = jax.vmap(lambda t, y: m.observables_vector(t, y, theta, request.observables))(times, final.saved)
-    return _nan_where_failed(values, _summaries(request, final.ends, theta.dtype), final)
+    values = jnp.where(jnp.isfinite(times)[:, None], values, 0.0)
+    values, *rest = _nan_where_failed(values, _summaries(request, final.ends, theta.dtype), final)
+    return jnp.where(jnp.isfinite(times)[:, None], values, jnp.nan), *rest
+
+
+def _outside(run_in: RunIn | None):
+    """Whether the subject is outside any run-in to a steady state."""
+    return jnp.ones((), bool) if run_in is None else run_in.number == 0
 
 
 def _summaries(request: SolveRequest, ends: Endpoints, dtype):
+    if not request.summaries:
+        return ends.last
     pick = {"max": ends.largest, "tmax": ends.largest_at, "min": ends.smallest, "auc": ends.area, "last": ends.last}
+    pick |= {"average": ends.area} | dict.fromkeys(OF_THRESHOLD, ends.beyond)
+    found = jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)])
     widths = jnp.asarray(request.windows[:, 1] - request.windows[:, 0], dtype)
-    pick["average"] = ends.area / widths
-    return jnp.stack([pick[s.kind][i] for i, s in enumerate(request.summaries)]) if request.summaries else ends.last
+    return found / jnp.where(jnp.array([s.per_window for s in request.summaries]), widths, 1.0)
 
 
 def _nan_where_failed(values, summaries, final: _State):

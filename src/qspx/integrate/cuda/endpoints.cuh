@@ -1,51 +1,23 @@
 // Endpoints of the accepted steps: the same definitions as `qspx.integrate.endpoints`. The running endpoints of a
-// patient are in `job.endpoints`, five per summary.
-
-constexpr int LARGEST = 0, LARGEST_AT = 1, SMALLEST = 2, AREA = 3, LAST = 4;
+// patient are in `job.endpoints`, `SLOTS` per summary.
 
 /// Before the first step.
 QSPX_DEVICE void clear_endpoints(const Job& job, whole first)
 {
-    instant* ends = job.endpoints + first;
-    ends[LARGEST * job.rows] = -QSPX_INFINITE;
-    ends[SMALLEST * job.rows] = QSPX_INFINITE;
-    ends[LARGEST_AT * job.rows] = ends[AREA * job.rows] = ends[LAST * job.rows] = 0;
+    for (int slot = 0; slot < SLOTS; slot++) job.endpoints[first + slot * job.rows] = 0;
+    job.endpoints[first + LARGEST * job.rows] = -QSPX_INFINITE;
+    job.endpoints[first + SMALLEST * job.rows] = QSPX_INFINITE;
 }
 
-/// Where the cubic Hermite polynomial through values v and slopes s (per unit interval) is level.
-QSPX_DEVICE void turning_points(real v0, real v1, real s0, real s1, real* found)
+/// Largest and smallest of level j, with one more point; the smallest is NaN where any is.
+QSPX_DEVICE void extreme(Work& w, int j, int point, instant time)
 {
-    const real a = 3 * (s0 + s1 - 2 * (v1 - v0)), b = 2 * (3 * (v1 - v0) - 2 * s0 - s1), c = s0;
-    const real root = F(sqrt)(larger(b * b - 4 * a * c, R(0.0)));
-    const real q = R(-0.5) * (b + (b >= 0 ? root : -root));
-    found[0] = q / (a == 0 ? 1 : a);
-    found[1] = c / (q == 0 ? 1 : q);
-}
-
-/// Largest and smallest of the three nodes, and where to look between them: the turning points of the cubics.
-QSPX_DEVICE void start_from_nodes(const Patient& p, Work& w, int j)
-{
-    const instant half = (p.end - p.t) / 2, times[3] = {p.t, p.t + half, p.end};
-    w.top[j] = w.low[j] = w.node_level[0][j];
-    w.at[j] = p.t;
-    for (int node = 1; node < 3; node++) {
-        const real level = w.node_level[node][j];
-        if (level > w.top[j]) {
-            w.top[j] = level;
-            w.at[j] = times[node];
-        }
-        w.low[j] = smaller(w.low[j], level);
+    const real level = w.at_point[point][j];
+    if (level > w.top[j]) {
+        w.top[j] = level;
+        w.at[j] = time;
     }
-    for (int i = 0; i < 2; i++) {
-        const real scale = (real)half;
-        real turns[2];
-        turning_points(
-            w.node_level[i][j], w.node_level[i + 1][j], w.node_tilt[i][j] * scale, w.node_tilt[i + 1][j] * scale, turns);
-        for (int r = 0; r < 2; r++) { // an end of the interval is a node already
-            const bool between = turns[r] > 0 && turns[r] < 1;
-            w.inner[2 * i + r][j] = between ? R(0.5) * (turns[r] + i) : (real)QSPX_NOT_A_NUMBER;
-        }
-    }
+    w.low[j] = smaller(w.low[j], level);
 }
 
 /// One Newton step to where the level's slope is zero, unless that leaves the step.
@@ -61,25 +33,16 @@ QSPX_DEVICE void refine(const Patient& p, Work& w, int j)
 
 QSPX_DEVICE void extremes(const Patient& p, Work& w)
 {
-    for (int node = 0; node < 3; node++) {
-        look_slopes(p, w, R(0.5) * node);
-        for (int j = 0; j < LEVELS; j++) {
-            w.node_level[node][j] = w.level[j];
-            w.node_tilt[node][j] = w.tilt[j];
-        }
+    const instant width = p.end - p.t;
+    for (int j = 0; j < LEVELS; j++) {
+        w.top[j] = w.low[j] = w.at_point[0][j];
+        w.at[j] = p.t;
+        // the nodes first, so that one of them wins over a turning point of the same level
+        extreme(w, j, NODE_APART, p.t + width / 2);
+        extreme(w, j, 2 * NODE_APART, p.end);
+        for (int point = 1; point < POINTS - 1; point++)
+            if (point != NODE_APART) extreme(w, j, point, p.t + (instant)w.share[point][j] * width);
     }
-    for (int j = 0; j < LEVELS; j++) start_from_nodes(p, w, j);
-    for (int c = 0; c < 4; c++)
-        for (int j = 0; j < LEVELS; j++) {
-            const real share = w.inner[c][j];
-            if (share != share) continue;
-            look_levels(p, w, share);
-            if (w.level[j] > w.top[j]) {
-                w.top[j] = w.level[j];
-                w.at[j] = p.t + (instant)share * (p.end - p.t);
-            }
-            w.low[j] = smaller(w.low[j], w.level[j]);
-        }
     if (TIMES_OF)
         for (int j = 0; j < LEVELS; j++) refine(p, w, j);
 }
@@ -100,10 +63,10 @@ QSPX_DEVICE bool lies_in(const Job& job, const Patient& p, whole i)
     return p.t >= job.windows[2 * i] && p.end <= job.windows[2 * i + 1];
 }
 
-QSPX_DEVICE void record(const Job& job, const Patient& p, const Work& w, whole i)
+QSPX_DEVICE void record(const Job& job, const Patient& p, Work& w, whole i)
 {
     const whole column = job.columns[i];
-    instant* ends = job.endpoints + place(job, p, 5 * i);
+    instant* ends = job.endpoints + place(job, p, SLOTS * i);
     if (EXTREMES) {
         const instant top = (instant)w.top[column];
         if (top > ends[LARGEST * job.rows]) {
@@ -114,6 +77,7 @@ QSPX_DEVICE void record(const Job& job, const Patient& p, const Work& w, whole i
         low = smaller(low, (instant)w.low[column]);
     }
     if (AREAS) ends[AREA * job.rows] += (instant)w.area[column];
+    if (THRESHOLDS && job.signs[i] != 0) ends[BEYOND * job.rows] += time_beyond(job, p, w, i);
 }
 
 /// Endpoints after the accepted step.
@@ -125,6 +89,7 @@ QSPX_DEVICE void update_endpoints(const Job& job, const Patient& p, Work& w)
         ends |= p.end == job.windows[2 * i + 1];
     }
     if (lies) {
+        if (EXTREMES || THRESHOLDS) examine(p, w);
         if (EXTREMES) extremes(p, w);
         if (AREAS) areas(p, w);
         for (whole i = 0; i < job.summaries; i++)
@@ -134,6 +99,6 @@ QSPX_DEVICE void update_endpoints(const Job& job, const Patient& p, Work& w)
         levels((real)p.end, w.y1, w.theta, w.seen_fixed, w.level);
         for (whole i = 0; i < job.summaries; i++)
             if (p.end == job.windows[2 * i + 1])
-                job.endpoints[place(job, p, 5 * i + LAST)] = (instant)w.level[job.columns[i]];
+                job.endpoints[place(job, p, SLOTS * i + LAST)] = (instant)w.level[job.columns[i]];
     }
 }

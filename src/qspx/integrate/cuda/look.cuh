@@ -29,8 +29,13 @@ QSPX_DEVICE void look_bends(const Patient& p, Work& w, real share)
     bends(time_at(p, share), w.look_y, w.look_dy, w.look_ddy, w.theta, w.seen_fixed, w.tilt, w.bend);
 }
 
-/// The last entry of `time` is infinite.
-QSPX_DEVICE void next_sample(const Job& job, Patient& p) { p.next_time = job.time[p.sample_number]; }
+/// The last entry of a patient's `time` is infinite.
+QSPX_DEVICE void next_sample(const Job& job, Patient& p)
+{
+    const whole i = place(job, p, p.sample_number);
+    p.next_time = job.time[i];
+    p.next_before = job.before[i] > 0;
+}
 
 /// `w.level` as the next sample.
 QSPX_DEVICE void store_sample(const Job& job, Patient& p, const Work& w)
@@ -41,18 +46,25 @@ QSPX_DEVICE void store_sample(const Job& job, Patient& p, const Work& w)
     next_sample(job, p);
 }
 
-/// Samples before the end of the accepted step; one at its end waits for the doses given then.
+/// Whether the next sample lies in the accepted step; one at its end waits for the doses given then, unless it is to be
+/// before them.
+QSPX_DEVICE bool sample_due(const Patient& p)
+{
+    return SAMPLES > 0 && (p.next_time < p.end || (p.next_time == p.end && p.next_before));
+}
+
 QSPX_DEVICE void samples_inside(const Job& job, Patient& p, Work& w)
 {
-    while (p.next_time < p.end) {
+    while (sample_due(p)) {
         look_samples(p, w, (real)((p.next_time - p.t) / (p.end - p.t)));
         store_sample(job, p, w);
     }
 }
 
-QSPX_DEVICE void samples_now(const Job& job, Patient& p, Work& w)
+/// Samples of the state `w.y`; with `early` only those before the doses given now.
+QSPX_DEVICE void samples_now(const Job& job, Patient& p, Work& w, bool early = false)
 {
-    while (p.next_time == p.t) {
+    while (p.next_time == p.t && (p.next_before || !early)) {
         samples((real)p.t, w.y, w.theta, w.seen_fixed, w.level);
         store_sample(job, p, w);
     }

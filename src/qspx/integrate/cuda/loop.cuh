@@ -9,14 +9,13 @@ QSPX_DEVICE instant smallest_step(const Job& job, instant t)
 /// Samples and endpoints of the accepted step, before the state moves to its end.
 QSPX_DEVICE void look(const Job& job, Patient& p, Work& w)
 {
-    const bool due = SAMPLES > 0 && p.next_time < p.end;
-    if (!due && LEVELS == 0) return;
+    if (runs_in(p) || (!sample_due(p) && LEVELS == 0)) return;
     dense_rows(w);
-    if (SAMPLES > 0) samples_inside(job, p, w);
+    samples_inside(job, p, w);
     if (LEVELS > 0) update_endpoints(job, p, w);
 }
 
-/// First step of a patient that starts, or that passes a dose or an end of an infusion.
+/// First step of a patient that starts, or that passes a dose, an end of an infusion or a mark.
 QSPX_DEVICE void begin(const Job& job, Patient& p, const Work& w)
 {
     real total = 0;
@@ -27,6 +26,8 @@ QSPX_DEVICE void begin(const Job& job, Patient& p, const Work& w)
     if (p.fresh == START && !is_finite(total)) p.status = NONFINITE;
     p.fresh = 0;
 }
+
+QSPX_DEVICE bool finished(const Job& job, const Patient& p) { return p.t >= job.t1 && !runs_in(p); }
 
 /// One step: accepted or to be repeated with a smaller one, and what that makes of the patient.
 QSPX_DEVICE void advance(const Job& job, Patient& p, Work& w)
@@ -43,16 +44,15 @@ QSPX_DEVICE void advance(const Job& job, Patient& p, Work& w)
         p.t = p.end;
         for (int q = 0; q < N; q++) w.y[q] = w.y1[q];
         if (reaches) at_stop(job, p, w);
-        if (SAMPLES > 0) samples_now(job, p, w);
+        if (SAMPLES > 0 && !runs_in(p)) samples_now(job, p, w);
     } else {
         p.h = used * (instant)smaller(factor, R(0.9));
     }
     p.steps++;
-    const bool finished = p.t >= job.t1;
     // a patient at an edge has yet to choose the step
     if (p.h < smallest_step(job, p.t) && p.fresh == 0)
         p.status = is_finite(norm) ? DT_MIN : NONFINITE;
-    else if (!finished && p.steps >= job.max_steps)
+    else if (!finished(job, p) && p.steps >= job.max_steps)
         p.status = MAX_STEPS;
 }
 
@@ -71,7 +71,7 @@ QSPX_DEVICE void solve_queue(const Job& job)
         for (int q = 0; q < N; q++) w.slope[q] += w.infusion[q];
         if (p.fresh) begin(job, p, w);
         if (p.status == OK) advance(job, p, w);
-        wanting = p.status != OK || p.t >= job.t1;
+        wanting = p.status != OK || finished(job, p);
         if (wanting) write(job, p);
     }
 }

@@ -1,23 +1,4 @@
-// A patient at the start, at its doses, and at the end.
-
-/// Next stop, boluses given now, and the infusions that run from now on.
-QSPX_DEVICE void at_stop(const Job& job, Patient& p, Work& w)
-{
-    while (!(job.stop[place(job, p, p.stop_number)] > p.t)) p.stop_number++; // the last one is infinite
-    p.stop = job.stop[place(job, p, p.stop_number)];
-    for (int q = 0; q < N; q++) w.infusion[q] = 0;
-    for (whole e = 0; e < job.events; e++) {
-        const whole i = place(job, p, e);
-        const instant start = job.start[i], end = job.end[i];
-        const whole species = job.species[i];
-        if (start == p.t) {
-            w.y[species] += job.jump[i];
-            p.fresh = EDGE;
-        }
-        if (end == p.t) p.fresh = EDGE;
-        if (start <= p.t && p.t < end) w.infusion[species] += job.rate[i];
-    }
-}
+// A patient at the start and at the end.
 
 /// A negative lag would lose the dose.
 QSPX_DEVICE void reject_early_doses(const Job& job, Patient& p)
@@ -33,12 +14,16 @@ QSPX_DEVICE void load(const Job& job, Patient& p, Work& w)
     prologue(w.theta, w.fixed);
     seen_prologue(w.theta, w.seen_fixed);
     initial(w.theta, w.seen_fixed, w.y);
+    if (MARKS) copy(w.origin, w.y);
     p.t = p.end = job.t0;
     p.h = 0;
+    p.gap = 0;
     p.status = OK;
-    p.steps = p.stop_number = p.sample_number = 0;
+    p.steps = p.run_in = p.stop_number = p.sample_number = 0;
+    p.to_mark = p.later = false;
     next_sample(job, p);
-    for (whole i = 0; i < job.summaries; i++) clear_endpoints(job, place(job, p, 5 * i));
+    if (SAMPLES > 0) samples_now(job, p, w, true);
+    for (whole i = 0; i < job.summaries; i++) clear_endpoints(job, place(job, p, SLOTS * i));
     at_stop(job, p, w);
     p.fresh = START;
     reject_early_doses(job, p);

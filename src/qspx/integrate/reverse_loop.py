@@ -1,0 +1,223 @@
+"""The reverse sweep over the tapes of many subjects as one LLVM function, lanes refilled as in the forward run."""
+
+from __future__ import annotations
+
+from qspx.integrate.native_code import INTEGER, Value
+from qspx.integrate.native_memory import IDLE, RUNNING, WANTING
+from qspx.integrate.native_program import declarations, printed
+from qspx.integrate.reverse_doses import DoseReverser
+from qspx.integrate.reverse_step import printed_outer
+
+FRESH = 3  # state of a lane that has just taken a subject
+
+
+class ReverseWriter(DoseReverser):
+    """Writes the sweep for one model."""
+
+    def text(self) -> str:
+        """The module; its function `reverse` takes pointers to arrays, integers and workspace."""
+        self._run()
+        lanes, p = self.f.lanes, self.programs
+        low, seen, back, seen_back = p.low, p.seen, p.back, p.seen_back
+        at = ("t", "y", "theta", "fixed")
+        bars = ("y_bar", "theta_bar", "fixed_bar")
+        forward = [
+            ("prologue", low.prologue, ("theta",)),
+            ("rates", low.rates, at),
+            ("factor", low.factor, (*at, "shift")),
+            ("solve", low.solve, ("factors", "b", "theta", "fixed")),
+            ("solve_transposed", low.solve_transposed, ("factors", "b", "theta", "fixed")),
+            ("more", back.more, ("theta", "fixed")),
+            ("seen_prologue", seen.prologue, ("theta",)),
+            ("samples", seen.samples, at),
+            ("levels", seen.levels, at),
+            ("slopes", seen.slopes, ("t", "y", "dy", "theta", "fixed")),
+            ("bends", seen.bends, ("t", "y", "dy", "ddy", "theta", "fixed")),
+        ]
+        if low.drift is not None:
+            forward.append(("drift", low.drift, at))
+        reverse = [
+            ("rates_back", back.rates, (*at, "more", "b", *bars)),
+            ("system_back", back.system, (*at, "more", "jacobian_bar", "drift_bar", *bars)),
+            ("prologue_back", back.prologue, ("theta", "fixed", "fixed_bar", "theta_bar")),
+            ("samples_back", seen_back.samples, (*at, "samples_bar", *bars)),
+            ("levels_back", seen_back.levels, (*at, "levels_bar", *bars)),
+            ("slopes_back", seen_back.slopes, ("t", "y", "dy", "theta", "fixed", "slopes_bar", *bars, "dy_bar")),
+            ("initial_back", seen_back.initial, ("theta", "fixed", "initial_bar", "theta_bar", "fixed_bar")),
+            ("seen_prologue_back", seen_back.prologue, ("theta", "fixed_bar", "theta_bar")),
+        ]
+        parts = [printed(name, program, groups, lanes) for name, program, groups in forward]
+        parts += [printed(name, pull.program, groups, lanes, places=pull.places) for name, pull, groups in reverse]
+        outer = printed_outer(low, self.table.stages, lanes)
+        return "\n".join([declarations(lanes), *parts, outer, self.f.text()])
+
+    def _run(self) -> None:
+        f = self.f
+        self.state[0] = WANTING
+        self.row[0] = f.splat(self.memory["rows"][self.integers["first"]])
+        again = f.variable(INTEGER, 1)
+        with f.repeat() as leave:
+            with f.when(again[0].equals(1)):
+                self._refill()
+                again[0] = 0
+            leave(self.running[0].equals(0))
+            self._one_step()
+            done = f.variable(INTEGER, 0)
+            self._go_back(done)
+            with f.when(done[0].equals(1)):
+                self._finish()
+                again[0] = 1
+
+    def _one_step(self) -> None:
+        """Reverse of the step whose record each lane is at."""
+        f, n = self.f, self.n
+        active = self.state[0].equals(RUNNING)
+        usual = active & self.run_in[0].equals(0)
+        self._again()
+        with f.loop(n) as q:
+            self.end_bar[q] = self.state_bar[q]
+            self.start_bar[q] = 0.0
+        self.zero(*((row, n) for row in self.row_bars))
+        self._endpoints_inside(usual)
+        self._samples_inside(usual)
+        self._step_back(active)
+        self._samples_at(usual, before=False)
+
+    def _go_back(self, done) -> None:
+        """To the record before; over a stop if that is one."""
+        f = self.f
+        stops = f.variable(INTEGER, 0)
+        self.crossing[0] = 0
+        with f.loop(f.lanes) as lane:
+            with f.when(self.state.lane(0, lane)[0].equals(RUNNING)):
+                record = self.record.lane(0, lane)
+                record[0] = record[0] - 1
+                with f.when(self._is_stop(lane)):
+                    self.crossing.lane(0, lane)[0] = 1
+                    stops[0] = 1
+                    self._both_sides(lane)
+        with f.when(stops[0].equals(1)):
+            self._over_stops()
+        with f.loop(f.lanes) as lane:
+            with f.when(self.state.lane(0, lane)[0].equals(RUNNING)):
+                with f.when(self.record.lane(0, lane)[0] < 0):
+                    done[0] = 1
+                with f.when(self.record.lane(0, lane)[0] >= 0):
+                    self._read_state(lane)
+
+    def _over_stops(self) -> None:
+        """All lanes in `crossing` go back over their stop; `record` is that of the stop, `s.y` the state after it."""
+        f = self.f
+        self._look_at_sides()
+        with f.loop(f.lanes) as lane:
+            with f.when(self.crossing.lane(0, lane)[0].equals(1)):
+                self._cross(lane)
+                self._read_state(lane)
+        first = self.crossing[0].equals(1) & self.record[0].equals(0)
+        self._samples_at(first, before=True)
+        with f.loop(f.lanes) as lane:
+            with f.when(self.crossing.lane(0, lane)[0].equals(1)):
+                self.record.lane(0, lane)[0] = self.record.lane(0, lane)[0] - 1
+
+    # subjects -------------------------------------------------------------------------------------------------------
+
+    def _refill(self) -> None:
+        f, s = self.f, self.s
+        with f.loop(f.lanes) as lane:
+            state = self.state.lane(0, lane)
+            with f.when(state[0].equals(WANTING)):
+                state[0] = IDLE
+                with f.when(self.queue[0] < self.integers["last"]):
+                    self._take(lane)
+        f.call("prologue", s.theta, s.fixed)
+        f.call("seen_prologue", s.theta, s.seen_fixed)
+        f.call("more", s.theta, s.fixed, self.more)
+        fresh = self.state[0].equals(FRESH)
+        n = self.n
+        per_subject = [
+            (self.theta_bar, self.parameters),
+            (self.fixed_bar, self._fixed),
+            (self.seen_bar, self._seen_fixed),
+        ]
+        states = (self.state_bar, self.infusion_bar, self.saved_bar, self.origin_bar, s.infusion)
+        self.zero(*per_subject, *((array, n) for array in states), where=fresh)
+        self._samples_at(fresh, before=False)
+        self.crossing[0] = 0
+        with f.loop(f.lanes) as lane:
+            state = self.state.lane(0, lane)
+            with f.when(state[0].equals(FRESH)):
+                state[0] = RUNNING
+        done = f.variable(INTEGER, 0)
+        self._back_from_end(fresh, done)
+
+    def _back_from_end(self, fresh: Value, done) -> None:
+        """From the final state over the last stop to the last step."""
+        f = self.f
+        self.mask[0] = fresh.as_integers()
+        with f.when(fresh.any()):
+            with f.loop(f.lanes) as lane:
+                with f.when(self.mask.lane(0, lane)[0] < 0):
+                    self.record.lane(0, lane)[0] = self.record.lane(0, lane)[0] - 1
+                    self.crossing.lane(0, lane)[0] = 1
+                    self._both_sides(lane)
+            self._over_stops()
+            with f.loop(f.lanes) as lane:
+                with f.when(self.crossing.lane(0, lane)[0].equals(1)):
+                    self._read_state(lane)
+
+    def _take(self, lane: Value) -> None:
+        """The next subject, at its final state."""
+        f, s = self.f, self.s
+        self.row.lane(0, lane)[0] = row = self.memory["rows"][self.queue[0]]
+        self.queue[0] = self.queue[0] + 1
+        self.running[0] = self.running[0] + 1
+        self.state.lane(0, lane)[0] = FRESH
+        theta = self.memory["theta"].at(row * self.parameters)
+        with f.loop(self.parameters) as q:
+            s.theta.lane(q, lane)[0] = theta[q]
+        self.record.lane(0, lane)[0] = self.memory["records"][row] - 1
+        for array in (self.run_in, self.later):
+            array.lane(0, lane)[0] = 0
+        self._read_state(lane)
+        self._last_sample(lane)
+        count = self.integers["summaries"]
+        with f.loop(count) as i:
+            for array, name in zip(self.summary(i), ("summaries_bar", "found_at", "found_record"), strict=True):
+                array.lane(0, lane)[0] = self.memory[name][row * count + i]
+
+    def _last_sample(self, lane: Value) -> None:
+        f = self.f
+        self.sample.lane(0, lane)[0] = self.integers["times"] - 1
+        self._read_sample(lane)
+        with f.repeat() as leave:  # padding
+            leave(self.next_time.lane(0, lane)[0] <= self.s.t.lane(0, lane)[0])
+            self._previous_sample(lane)
+
+    @property
+    def _fixed(self) -> int:
+        return len(self.programs.low.prologue.outputs["fixed"])
+
+    def _finish(self) -> None:
+        """Cotangents of the parameters of the subjects that are done."""
+        f, s = self.f, self.s
+        for part, whole, size in (
+            (self.theta_part, self.theta_bar, self.parameters),
+            (self.fixed_part, self.fixed_bar, self._fixed),
+            (self.seen_part, self.seen_bar, self._seen_fixed),
+        ):
+            if size:
+                with f.loop(size) as q:
+                    part[q] = whole[q]
+        with f.loop(self.n) as q:
+            self.y_part[q] = self.origin_bar[q] + self.state_bar[q]
+        f.call("initial_back", s.theta, s.seen_fixed, self.y_part, self.theta_part, self.seen_part)
+        f.call("prologue_back", s.theta, s.fixed, self.fixed_part, self.theta_part)
+        f.call("seen_prologue_back", s.theta, self.seen_part, self.theta_part)
+        with f.loop(f.lanes) as lane:
+            ended = self.state.lane(0, lane)[0].equals(RUNNING) & (self.record.lane(0, lane)[0] < 0)
+            with f.when(ended):
+                out = self.memory["theta_bar"].at(self.row.lane(0, lane)[0] * self.parameters)
+                with f.loop(self.parameters) as q:
+                    out[q] = self.theta_part.lane(q, lane)[0]
+                self.state.lane(0, lane)[0] = WANTING
+                self.running[0] = self.running[0] - 1
