@@ -43,6 +43,9 @@ def simulate_cohort(
     subjects. With `out`, each finished shard is stored; the same call resumes after an interruption and gives the same
     numbers.
 
+    Inside `jax.grad`, `jax.jit` and the like, with a cohort whose parameters are traced, the result holds traced arrays
+    and derivatives are exact: status and ledger then cannot be looked at, and nothing is stored or shown.
+
     Args:
         model: the model that the cohort was sampled for.
         cohort: who is simulated; subjects whose status is not OK keep that status and are skipped.
@@ -65,6 +68,10 @@ def simulate_cohort(
     if shard < 1:
         raise SolveError(f"Argument `shard` must be >= 1, but {shard} was given.")
     plan = _Plan.of(model, cohort, protocol, summaries, integrator, shard)
+    if cohort.is_traced:
+        if out is not None:
+            raise SolveError("Argument `out` cannot be used under jax transformations: nothing is stored there.")
+        return _traced(plan)
     store = _open_store(plan, out) if out is not None else None
     try:
         return _run(plan, store, progress)
@@ -92,6 +99,32 @@ def _run(plan: _Plan, store: RunStore | None, progress: bool | None) -> CohortRe
             print(f"\ninterrupted: {len(blocks)} of {plan.shards} shards are in {store.path}; the same call resumes.")
         raise
     return _collect(plan, store, blocks, time.monotonic() - started, len(todo))
+
+
+def _traced(plan: _Plan) -> CohortResult:
+    """All arms and subjects at once, as one function of the parameters."""
+    import jax.numpy as jnp
+
+    protocol, request, n = plan.protocol, plan.request, len(plan.cohort)
+    arms = [plan.cohort.with_parameters(a.covariates).theta for a in protocol.arms]
+    events = DoseEvents(*(np.repeat(np.stack(f), n, axis=0) for f in zip(*plan.events, strict=True)))
+    found = plan.integrator.solve_traced(request, jnp.concatenate(arms), events)
+    values, metrics, status, steps, _ = (x.reshape(len(arms), n, *x.shape[1:]) for x in found)
+    usable = plan.cohort.status == Status.OK
+    status: Any = jnp.where(usable, status, plan.cohort.status)
+    return CohortResult(
+        request.model,
+        plan.cohort,
+        protocol,
+        status,
+        steps,
+        {name: jnp.where(usable, metrics[..., j], jnp.nan) for j, name in enumerate(plan.metric_names)},
+        {name: jnp.where(usable[:, None], values[..., j], jnp.nan) for j, name in enumerate(request.observables)},
+        np.array(request.times),
+        _units(request),
+        {"identity": "traced by jax"},
+        None,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,12 +155,13 @@ class _Plan:
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
+        subjects = model.theta if cohort.is_traced else cohort.theta
         return cls(
             request,
             cohort,
             protocol,
             integrator.chosen(request),
-            tuple(stacked_events([a.regimen for a in protocol.arms], model, [cohort.theta] * len(protocol.arms))),
+            tuple(stacked_events([a.regimen for a in protocol.arms], model, [subjects] * len(protocol.arms))),
             shard,
         )
 
