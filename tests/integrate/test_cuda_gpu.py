@@ -7,16 +7,18 @@ import sys
 
 import numpy as np
 import pytest
+import systems
 from test_batch import CASES, rows_of
+from test_cuda_doses import steady_problem
 from test_cuda_host import KINDS, Functions, around
 from test_cuda_text import SINGLE
 from test_diffrax_integrator import HEALTHY, ILL, REQUEST, thetas, tile
 from test_program import model_called
 
-from qspx import Dose, Regimen
+from qspx import Dose, Regimen, TimeAbove
 from qspx._errors import SolveError
 from qspx._status import Status
-from qspx.dose_events import dose_events
+from qspx.dose_events import DoseEvents, dose_events
 from qspx.integrate import BatchIntegrator, CudaIntegrator, SolveRequest, cuda_batch, cuda_device
 
 SETTINGS = {"rtol": 1e-8, "atol": 1e-12, "max_steps": 2000}
@@ -31,12 +33,14 @@ def gpu():
         pytest.skip(str(e))
 
 
-def problem(model, into: str, unit: str, amount: float, seen: str, n: int):
+def problem(model, into: str, unit: str, amount: float, seen: str, level: float, n: int):
     regimen = Regimen((Dose(amount, unit, into), Dose(amount, unit, into, 1.0, 0.5), Dose(amount, unit, into, 2.0)))
     theta = around(model, n, 0.1, 3)
     bounded = [p.bounds is not None for p in model.parameters.values()]
     theta[:, bounded] = model.theta[bounded]
-    endpoints = tuple(kind(seen, *window) for kind in KINDS for window in ((None, None), (1.0, 3.0)))
+    windows = ((None, None), (1.0, 3.0))
+    endpoints = tuple(kind(seen, *window) for kind in KINDS for window in windows)
+    endpoints += tuple(TimeAbove(seen, level, *window) for window in windows)
     request = SolveRequest(model, (0.0, 0.5, 1.5, 2.0, 7.0), (seen, into), endpoints, 0.0, 7.0)
     return request, theta, rows_of(dose_events(regimen, model), n)
 
@@ -47,7 +51,11 @@ def test_agrees_with_the_native_engine(gpu, name):
     """Ten times the tolerance of the steps: a GPU's exp, log and pow may differ in the last bits, and so may a step."""
     into, unit, amount, seen, level = CASES.get(name, ("x", "nmol", 5.0, "z", 0.5))
     model = Functions() if name == "functions" else model_called(name)
-    request, theta, events = problem(model, into, unit, amount, seen, 700)
+    request, theta, events = problem(model, into, unit, amount, seen, level, 700)
+    assert_near(request, theta, events)
+
+
+def assert_near(request: SolveRequest, theta: np.ndarray, events: DoseEvents):
     found = CudaIntegrator().solve_batch(request, theta, events)
     native = BatchIntegrator().solve_batch(request, theta, events)
     np.testing.assert_array_equal(found.status, native.status)
@@ -55,6 +63,13 @@ def test_agrees_with_the_native_engine(gpu, name):
     scale = np.nanmax(np.abs(native.values), axis=1, keepdims=True)
     np.testing.assert_allclose(found.values / scale, native.values / scale, atol=1e-5)
     np.testing.assert_allclose(found.summaries, native.summaries, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", [systems.TMDD(), systems.TwoCompartment()], ids=lambda m: m.name)
+def test_steady_states_and_resets_agree_with_the_native_engine(gpu, model):
+    request, theta, events = steady_problem(model)
+    assert_near(request, np.tile(theta, (50, 1)), DoseEvents(*(np.tile(field, (50, 1)) for field in events)))
 
 
 @pytest.mark.gpu
@@ -80,7 +95,7 @@ def test_a_subject_is_the_same_alone_and_among_many(gpu, n):
 
 @pytest.mark.gpu
 def test_single_precision_is_as_good_as_its_tolerance(gpu):
-    request, theta, events = problem(model_called("isb2001"), "depot", "ug/kg", 9.0, "nACT", 200)
+    request, theta, events = problem(model_called("isb2001"), "depot", "ug/kg", 9.0, "nACT", 3.0, 200)
     found = SINGLE.solve_batch(request, theta, events)
     native = BatchIntegrator(rtol=1e-8).solve_batch(request, theta, events)
     scale = np.abs(native.values).max(axis=1, keepdims=True)

@@ -18,7 +18,7 @@ import pytest
 import systems
 from programs import ZOO
 from test_batch import CASES, rows_of
-from test_cuda_text import Driven
+from test_cuda_text import SINGLE, Driven, of_precision
 from test_diffrax_integrator import HEALTHY, ILL, REQUEST, thetas, tile
 from test_program import model_called
 from test_stepping import ARMS, MODEL, T0, T1, TIMES, WINDOWS, summaries
@@ -350,7 +350,7 @@ def isb_problem():
 def test_single_precision_is_as_good_as_its_tolerance():
     """Ten times rtol of the largest value, against the native engine at 1e-8."""
     request, theta, events = isb_problem()
-    single = CudaIntegrator(rtol=1e-4, precision="float32").solve_batch(request, theta, events)
+    single = SINGLE.solve_batch(request, theta, events)
     precise = BatchIntegrator(rtol=1e-8, threads=1).solve_batch(request, theta, events)
     np.testing.assert_array_equal(single.status, Status.OK)
     scale = np.abs(precise.values).max(axis=1, keepdims=True)
@@ -369,8 +369,9 @@ def test_nvcc_makes_machine_code_of_it(tmp_path, precision):
     if nvcc is None:
         pytest.skip("no nvcc on PATH: the CUDA text was not compiled for a GPU")
     request = isb_problem()[0]
-    integrator = dataclasses.replace(CudaIntegrator(rtol=1e-4), precision=precision)
-    (tmp_path / "run.cu").write_text(integrator.source(request))
+    beyond = (TimeAbove("nACT", 3.0), Tmax("nACT"))
+    request = dataclasses.replace(request, summaries=request.summaries + beyond, marks=True)
+    (tmp_path / "run.cu").write_text(of_precision(precision).source(request))
     done = subprocess.run(
         [nvcc, "-std=c++17", "-cubin", "-arch=sm_80", "-Werror=all-warnings", "-o", "run.cubin", "run.cu"],
         cwd=tmp_path,

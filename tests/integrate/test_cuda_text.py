@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -20,13 +21,21 @@ from test_program import model_called
 
 from qspx import AUC, Last, Max, Min, TimeAbove, Tmax
 from qspx._errors import SolveError
+from qspx._precision import PrecisionWarning
 from qspx._status import Status
 from qspx.integrate import CudaIntegrator, SolveRequest, cuda_batch, cuda_device, cuda_loop, loop_arrays, native_memory
 from qspx.integrate.cuda_program import PRECISIONS, printed
 from qspx.integrate.lowering import lower, lower_functions
 from qspx.integrate.observed import observed
 
-SINGLE = CudaIntegrator(rtol=1e-4, precision="float32")
+
+def of_precision(precision: str) -> CudaIntegrator:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        return CudaIntegrator(rtol=1e-4, precision=precision)
+
+
+SINGLE = of_precision("float32")
 PROGRAMS = ("prologue", "rates", "factor", "solve", "seen_prologue", "initial", "samples", "levels", "slopes", "bends")
 
 
@@ -205,10 +214,12 @@ def test_settings_are_checked_and_named():
     for name in ("rtol", "atol", "max_steps"):
         with pytest.raises(SolveError, match=f"`{name}` must be > 0"):
             CudaIntegrator(**{name: 0})
-    with pytest.raises(SolveError, match="`precision` must be 'float64' or 'float32', but 'half'"):
+    with pytest.raises(SolveError, match='`precision` must be "float64" or "float32", but \'half\''):
         CudaIntegrator(precision="half")
-    with pytest.raises(SolveError, match="`rtol` must be >= 1e-05 with precision='float32', but 1e-06"):
+    with pytest.raises(SolveError, match='`rtol` must be >= 1e-05 with precision="float32", but 1e-06'):
         CudaIntegrator(precision="float32")
+    with pytest.warns(PrecisionWarning, match="six digits"):
+        CudaIntegrator(rtol=1e-4, precision="float32")
     expected = {"integrator": "CudaIntegrator", "solver": "Rodas5P", "rtol": 1e-6, "atol": 1e-12}
     assert CudaIntegrator().settings == expected | {"max_steps": 100_000, "precision": "float64"}
 

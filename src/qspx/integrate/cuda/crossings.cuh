@@ -14,7 +14,7 @@ QSPX_DEVICE Threshold threshold_of(const Job& job, const Work& w, whole i)
 
 /// Share of the step at which the level crosses the threshold, between shares a and b with levels `first` and `last`
 /// above it, of different sign: Newton's method in a bracket.
-QSPX_DEVICE real crossing(const Patient& p, Work& w, const Threshold& c, real a, real b, real first, real last)
+QSPX_APART real crossing(const Patient& p, Work& w, const Threshold& c, real a, real b, real first, real last)
 {
     const real width = (real)(p.end - p.t);
     real x = a + (b - a) * (first / (first - last)), low = a, high = b, moved = 2 * (b - a);

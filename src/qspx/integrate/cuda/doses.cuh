@@ -104,7 +104,7 @@ QSPX_DEVICE void go_on_in_run_in(const Job& job, Patient& p, Work& w)
 }
 
 /// Where the patient goes on from a stop.
-QSPX_DEVICE void at_stop(const Job& job, Patient& p, Work& w)
+QSPX_APART void at_stop(const Job& job, Patient& p, Work& w)
 {
     if (!MARKS)
         go_on(job, p, w);

@@ -7,6 +7,7 @@ typedef long long whole;
 #ifdef __CUDACC__
 #define QSPX_DEVICE static __device__ __forceinline__
 #define QSPX_PROGRAM static __device__ __noinline__
+#define QSPX_APART QSPX_PROGRAM // what is seldom called: inlined, it takes registers from every step
 #define QSPX_TABLE static __constant__ const
 #define QSPX_KERNEL extern "C" __global__
 #define QSPX_INFINITE __longlong_as_double(0x7ff0000000000000LL)
@@ -15,6 +16,7 @@ typedef long long whole;
 #include <math.h>
 #define QSPX_DEVICE static inline
 #define QSPX_PROGRAM static
+#define QSPX_APART QSPX_PROGRAM
 #define QSPX_TABLE static const
 #define QSPX_KERNEL extern "C"
 #define QSPX_INFINITE ((double)INFINITY)
