@@ -31,6 +31,7 @@ LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.
 ONLY_IN = {
     "diffrax": {"integrate"},
     "llvmlite": {"integrate"},
+    "cupy": {"integrate"},
     "typer": {"cli"},
     "pydantic": {"experiment"},
     "pint": {"_unit_names"},

@@ -30,7 +30,7 @@ _NAMES = {
     "dosing": ("Dose", "Regimen"),
     "event_table": ("EventTable", "events_frame"),
     "fih": ("DoseRationale", "compare_doses"),
-    "integrate": ("AutomaticIntegrator", "BatchIntegrator", "DiffraxIntegrator"),
+    "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "loading": ("load_model",),
     "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.fih import compare_doses as compare_doses
     from qspx.integrate import AutomaticIntegrator as AutomaticIntegrator
     from qspx.integrate import BatchIntegrator as BatchIntegrator
+    from qspx.integrate import CudaIntegrator as CudaIntegrator
     from qspx.integrate import DiffraxIntegrator as DiffraxIntegrator
     from qspx.loading import load_model as load_model
     from qspx.model import AbstractModel as AbstractModel

@@ -60,6 +60,14 @@ def _folded(t, y, p):
     return jnp.stack([zero + y[0] * 1.0, (y[2] ** 1) * -1.0 + 0.0, -(0.0 - y[1]) / 1.0 - (0.0 - y[0])])
 
 
+def _by_parameters(t, y, p):
+    """Truth values that depend on parameters alone."""
+    slow = (p[0] > 1.5) & (2 * p[1] < 4.0)
+    first = jnp.where(slow, y[0], y[1] * p[2])
+    second = jnp.where(slow & (y[1] > 1.0), y[2], -y[2]) + jnp.where(~slow, p[0], 2.0 * p[1])
+    return jnp.stack([first, second, jnp.where((p[2] > 2.0) | (y[0] < 0.7), y[0], 0.0)])
+
+
 ZOO = {
     "powers": _hill,
     "choices": _choices,
@@ -69,4 +77,5 @@ ZOO = {
     "vectors": _vectors,
     "functions inside": _inner,
     "folded": _folded,
+    "choices by parameters": _by_parameters,
 }

@@ -4,6 +4,7 @@ from qspx._precision import PrecisionWarning
 from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
+from qspx.integrate.cuda_batch import CudaIntegrator
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.rosenbrock import Rodas5P
 
@@ -12,6 +13,7 @@ __all__ = [
     "AutomaticIntegrator",
     "BatchIntegrator",
     "BatchSolution",
+    "CudaIntegrator",
     "DiffraxIntegrator",
     "EngineWarning",
     "PrecisionWarning",

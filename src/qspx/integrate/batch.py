@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import SolveError
-from qspx._precision import PrecisionWarning, require_x64
+from qspx._precision import require_x64
 from qspx.dose_events import DoseEvents, subject_doses
 from qspx.integrate import native_op
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
-from qspx.integrate.native_call import NativeSettings, compiled, forward, solution
+from qspx.integrate.loop_arrays import solution
+from qspx.integrate.native_call import NativeSettings, compiled, forward
 from qspx.integrate.native_code import DOUBLE, FLOAT
+from qspx.integrate.single_precision import check_float32
 from qspx.integrate.tableaux import RODAS5P
 
 _REALS = {"float64": DOUBLE, "float32": FLOAT}
-# what float32 can resolve: about 100 roundings in a step, and squares of what is divided by `atol`
-_SMALLEST_RTOL, _SMALLEST_ATOL = 1e-5, 1e-15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +58,7 @@ class BatchIntegrator(AbstractIntegrator):
         if self.precision not in _REALS:
             raise SolveError(f'Argument `precision` must be "float64" or "float32", but {self.precision!r} was given.')
         if self.precision == "float32":
-            self._check_float32()
-
-    def _check_float32(self) -> None:
-        for name, smallest in (("rtol", _SMALLEST_RTOL), ("atol", _SMALLEST_ATOL)):
-            if getattr(self, name) < smallest:
-                raise SolveError(
-                    f'Argument `{name}` must be >= {smallest:g} with precision="float32", but {getattr(self, name):g} '
-                    f'was given. Set {name}={10 * smallest:g}, or use precision="float64".'
-                )
-        warnings.warn(
-            "States and parameters are computed in float32: about six digits, and numbers between 1e-38 and 3e38. Use "
-            'precision="float64" for results to keep.',
-            PrecisionWarning,
-            4,
-        )
+            check_float32(self.rtol, self.atol)
 
     @property
     def settings(self) -> dict[str, object]:

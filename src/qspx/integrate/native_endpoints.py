@@ -17,7 +17,8 @@ from qspx.summaries import OF_THRESHOLD
 LARGEST, LARGEST_AT, SMALLEST, AREA, LAST, BEYOND, SMALLEST_AT, LARGEST_RECORD, SMALLEST_RECORD = range(9)
 EMPTY = (-np.inf, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # before the first step
 _EXTREMES, _AREAS = {"max", "tmax", "min"}, {"auc", "average"}
-_NODES, _WEIGHTS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
+# Gauss-Legendre nodes and weights on [0, 1]
+GAUSS = (0.5 * (np.polynomial.legendre.leggauss(3)[0] + 1), 0.5 * np.polynomial.legendre.leggauss(3)[1])
 
 
 def update(f: Function, s: Lanes, k: Look, w: Windows, seen: Observed, kinds: Collection[str], accept: Value) -> None:
@@ -101,7 +102,7 @@ def _areas(f: Function, s: Lanes, k: Look, seen: Observed) -> None:
     width = s.end[0] - s.t[0]
     with f.loop(k.count) as j:
         k.area[j] = 0.0
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+    for node, weight in zip(*GAUSS, strict=True):
         look_at(f, s, k, "levels", seen.levels, f.number(float(node)), 0)
         with f.loop(k.count) as j:
             k.area[j] = k.area[j] + float(weight) * width * k.levels[j]

@@ -21,7 +21,8 @@ from jax.interpreters import ad, batching, mlir
 from qspx._errors import SolveError
 from qspx.dose_events import SubjectDoses
 from qspx.integrate.base import Samples, SolveRequest
-from qspx.integrate.native_call import NativeSettings, forward, solution
+from qspx.integrate.loop_arrays import solution
+from qspx.integrate.native_call import NativeSettings, forward
 from qspx.integrate.reverse_call import pulled_back
 from qspx.integrate.tangent_call import pushed_forward
 

@@ -10,21 +10,9 @@ from qspx._status import Status
 from qspx.dose_events import SubjectDoses
 from qspx.integrate.backward import backward, observed_backward
 from qspx.integrate.base import Samples, SolveRequest
+from qspx.integrate.loop_arrays import KINDS, Arrays, asked, dose_arrays, sample_arrays, summary_arrays
 from qspx.integrate.lowering import Lowered
-from qspx.integrate.native_call import (
-    KINDS,
-    Arrays,
-    NativeSettings,
-    Run,
-    asked,
-    dose_arrays,
-    forward,
-    in_threads,
-    programs_of,
-    ranges,
-    sample_arrays,
-    summary_arrays,
-)
+from qspx.integrate.native_call import NativeSettings, Run, forward, in_threads, programs_of, ranges
 from qspx.integrate.native_compile import Kernel
 from qspx.integrate.native_endpoints import LARGEST_AT, LARGEST_RECORD, SMALLEST_AT, SMALLEST_RECORD
 from qspx.integrate.native_tape import RECORD_HEAD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qspx.integrate.native_code import Value
 from qspx.integrate.native_crossings import crossings
-from qspx.integrate.native_endpoints import _NODES, _WEIGHTS
+from qspx.integrate.native_endpoints import GAUSS
 from qspx.integrate.native_look import examine
 from qspx.integrate.reverse_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
 from qspx.integrate.reverse_step import StepReverser
@@ -115,7 +115,7 @@ class LookReverser(StepReverser):
     def _areas(self, lanes: Value) -> None:
         f, s = self.f, self.s
         width = s.end[0] - s.t[0]
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        for node, weight in zip(*GAUSS, strict=True):
             self.zero((self.look_bar, self.levels))
             due = f.variable(f.integers, 0)
             with f.loop(self.integers["summaries"]) as i:

@@ -1,0 +1,103 @@
+"""Arrays that a compiled loop reads and writes, a row per subject, and what becomes of them: for every engine for
+cohorts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qspx._status import Status
+from qspx.dose_events import SubjectDoses
+from qspx.integrate.base import BatchSolution, Samples, SolveRequest
+from qspx.integrate.native_endpoints import AREA, BEYOND, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
+from qspx.integrate.native_memory import DOSES, READ, WRITTEN
+from qspx.summaries import OF_THRESHOLD
+
+KINDS = {"max": LARGEST, "tmax": LARGEST_AT, "min": SMALLEST, "auc": AREA, "average": AREA, "last": LAST}
+KINDS |= dict.fromkeys(OF_THRESHOLD, BEYOND)
+Arrays = dict[str, np.ndarray]
+
+
+def asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
+    """What a request samples, the observables of its endpoints, and their kinds."""
+    endpoints = tuple(dict.fromkeys(s.observable for s in request.summaries))
+    samples = request.observables if request.times else ()
+    return samples, endpoints, frozenset(s.kind for s in request.summaries)
+
+
+def summary_arrays(request: SolveRequest) -> Arrays:
+    """Of each endpoint: which of the observables of `asked` it reads, its window, and of its threshold the sign (0
+    without one), the number, and the parameter (negative without one)."""
+    wanted, index = asked(request)[1], request.model.parameter_index
+    given = [s.beyond or (0.0, 0.0) for s in request.summaries]
+    return {
+        "columns": np.array([wanted.index(s.observable) for s in request.summaries], dtype=np.int64),
+        "windows": request.windows,
+        "signs": np.array([sign for sign, _ in given], dtype=float),
+        "thresholds": np.array([0.0 if isinstance(x, str) else x for _, x in given], dtype=float),
+        "threshold_of": np.array([index(x) if isinstance(x, str) else -1 for _, x in given], dtype=np.int64),
+    }
+
+
+def dose_arrays(doses: SubjectDoses) -> Arrays:
+    """The doses as arrays of one shape (rows, events)."""
+    shape = np.broadcast_shapes(*(np.shape(x) for x in doses))
+    kinds = {k: np.int64 if k in ("species", "kind") else float for k in DOSES}
+    return {k: np.ascontiguousarray(np.broadcast_to(getattr(doses, k), shape), dtype=kinds[k]) for k in DOSES}
+
+
+def sample_arrays(samples: Samples) -> Arrays:
+    """Times with an infinite one behind the last."""
+    rows = len(samples.time)
+    return {
+        "time": np.ascontiguousarray(np.append(samples.time, np.full((rows, 1), np.inf), axis=1)),
+        "before": np.ascontiguousarray(np.append(samples.before, np.zeros((rows, 1)), axis=1), dtype=float),
+    }
+
+
+def read_arrays(request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples: Samples) -> Arrays:
+    """What a loop reads, by the names in `READ`."""
+    given = dose_arrays(doses)
+    rows, windows = len(theta), request.windows
+    common = np.broadcast_to(np.append(windows.reshape(-1), request.t1), (rows, windows.size + 1))
+    stops = np.concatenate([given["start"], given["end"], given["mark"], common, np.full((rows, 1), np.inf)], axis=1)
+    found = {
+        "theta": theta,
+        **given,
+        **sample_arrays(samples),
+        "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
+        **summary_arrays(request),
+        "unsigned": np.array([not s.signed for s in request.model.species.values()], dtype=float),
+    }
+    return {k: np.ascontiguousarray(found[k]) for k in READ}
+
+
+def written_arrays(request: SolveRequest, rows: int) -> Arrays:
+    """What a loop writes, by the names in `WRITTEN`, as of subjects that have not been run."""
+    found = {
+        "values": np.full((rows, len(request.times), len(request.observables)), np.nan),
+        "endpoints": np.full((rows, len(request.summaries), len(EMPTY)), np.nan),
+        "status": np.full(rows, int(Status.NOT_RUN), dtype=np.int64),
+        "steps": np.zeros(rows, dtype=np.int64),
+        "end_time": np.full(rows, np.nan),
+        "records": np.zeros(rows),
+    }
+    return {k: found[k] for k in WRITTEN}
+
+
+def solution(request: SolveRequest, samples: Samples, written: Arrays) -> BatchSolution:
+    """What becomes of `written_arrays` that a loop has filled.
+
+    Numbers of failed subjects become NaN; a finite state whose observables are not finite is a failure as well.
+    """
+    values, status = written["values"], written["status"].astype(np.int32)
+    kinds = [s.kind for s in request.summaries]
+    summaries = written["endpoints"][:, np.arange(len(kinds)), np.array([KINDS[k] for k in kinds], dtype=int)]
+    windows = request.windows
+    shared = [i for i, s in enumerate(request.summaries) if s.per_window]
+    summaries[:, shared] /= windows[shared, 1] - windows[shared, 0]
+    finite = (np.isfinite(values).all(axis=2) | ~np.isfinite(samples.time)).all(axis=1)
+    finite &= np.isfinite(summaries).all(axis=1)
+    status[(status == Status.OK) & ~finite] = Status.NONFINITE
+    failed = status != Status.OK
+    values[failed], summaries[failed] = np.nan, np.nan
+    return BatchSolution(values, summaries, status, written["steps"].astype(np.int32), written["end_time"])
