@@ -21,7 +21,7 @@ from qspx import AUC, Arm, Average, Cohort, Dose, Last, Max, Min, Protocol, Regi
 from qspx._errors import SolveError
 from qspx._status import Status
 from qspx.dose_events import DoseEvents, dose_events
-from qspx.integrate import BatchIntegrator, DiffraxIntegrator, PrecisionWarning, SolveRequest
+from qspx.integrate import BatchIntegrator, PrecisionWarning, SolveRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore::qspx._precision.PrecisionWarning")
 RTOL = 1e-4
@@ -182,7 +182,7 @@ def test_agrees_with_float64(name):
 def test_derivatives_are_in_float64():
     events = dose_events(Regimen.single(1.0, "nmol", "x"), REQUEST.model)
     theta = jnp.asarray(REQUEST.model.theta)
-    plain = DiffraxIntegrator(rtol=RTOL, atol=1e-9)
+    plain = BatchIntegrator(rtol=RTOL, atol=1e-9)
     np.testing.assert_array_equal(
         single().solve_one(REQUEST, theta, events)[1], plain.solve_one(REQUEST, theta, events)[1]
     )

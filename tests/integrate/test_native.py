@@ -33,7 +33,7 @@ def test_a_program_gives_the_same_numbers(name, dtype):
     inputs, real = ("t", "y", "theta", "fixed"), REALS[np.dtype(dtype)]
     caller = Function("run", 5, LANES, real, exported=True)
     caller.call("rates", *(Array(caller, a, caller.vector) for a in caller.arguments))
-    rates = printed("rates", low.rates, dict.fromkeys(inputs, 0), LANES, real)
+    rates = printed("rates", low.rates, tuple(inputs), LANES, real)
     text = "\n".join([declarations(LANES, real), rates, caller.text()])
     Kernel(text, "run", 5)(*(a.ctypes.data for a in arrays.values()))
     expected = low.rates.evaluate_numpy(**{k: arrays[k] for k in inputs})["rates"]
