@@ -1,4 +1,5 @@
-"""Derivatives of nodes, as nodes: sparse forward mode (Jacobians) and reverse mode (products with a cotangent).
+"""Derivatives of nodes, as nodes: sparse forward mode (Jacobians, products with a tangent) and reverse mode (products
+with a cotangent).
 
 Where a function has a kink the derivative is the one of a branch: of the branch taken for SELECT, of the argument that
 varies for MAX and MIN of equal values (so d max(y, 0) / dy is 1 at y = 0). Branches are selected and never multiplied
@@ -53,6 +54,15 @@ def pullback(g: Graph, outputs: Sequence[int], cotangents: Sequence[int], inputs
             for j, bar in _cotangents(g, k, bars[k], active):
                 accumulate(j, bar)
     return [bars.get(k, g.constant(0.0)) for k in inputs]
+
+
+def pushforward(g: Graph, outputs: Sequence[int], inputs: Sequence[int], dots: Sequence[int]) -> list[int]:
+    """sum_j d output / d input_j dot_j, one node per output. `inputs` are INPUT nodes."""
+    given = dict(zip(inputs, dots, strict=True))
+    tangents: dict[int, dict[int, int]] = {}
+    for k in g.reachable(outputs):
+        tangents[k] = {0: given[k]} if k in given else _tangent(g, k, tangents)
+    return [tangents[k].get(0, g.constant(0.0)) for k in outputs]
 
 
 def _tangent(g: Graph, k: int, tangents: Mapping[int, dict[int, int]]) -> dict[int, int]:
