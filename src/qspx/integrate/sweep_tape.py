@@ -68,14 +68,15 @@ class TapeReader(SweepMemory):
 
     # records --------------------------------------------------------------------------------------------------------
 
-    def _read_state(self, lane: Value) -> None:
-        """Time and state of the lane's record."""
+    def _read_state(self, lane: Value, ahead: int = 0) -> Array:
+        """Time and state of the lane's record, or of one so many records ahead; which is returned."""
         f, s = self.f, self.s
-        record = self.record_of(lane, self.record.lane(0, lane)[0])
+        record = self.record_of(lane, self.record.lane(0, lane)[0] + ahead)
         s.t.lane(0, lane)[0] = record[0]
         s.end.lane(0, lane)[0] = record[1]
         with f.loop(self.n) as q:
             s.y.lane(q, lane)[0] = record[q + RECORD_HEAD]
+        return record
 
     def _is_stop(self, lane: Value) -> Value:
         return self.record_of(lane, self.record.lane(0, lane)[0])[2] < 0.0
