@@ -179,7 +179,7 @@ def copied(g: Graph, program: Program, read: dict[tuple[str, int], int]) -> dict
         def __init__(self, group: str):
             self.group = group
 
-        def __getitem__(self, position: int) -> int:
+        def __getitem__(self, position: int | np.integer) -> int:
             place = (self.group, int(position))
             read[place] = g.input(*place)
             return read[place]
