@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from qspx.integrate.graph import Graph
 from qspx.integrate.operations import BOOLEAN, Op
 
+_CHOICES = (Op.SELECT, Op.MIN, Op.MAX)
 _FLAT = BOOLEAN | {Op.CONST, Op.INPUT, Op.FLOOR, Op.CEIL, Op.ROUND}
 
 Entries = dict[tuple[int, int], int]  # (row, column): node; what is not there is zero
@@ -43,6 +44,7 @@ def pullback(g: Graph, outputs: Sequence[int], cotangents: Sequence[int], inputs
         if g.ops[k] not in _FLAT and any(j in active for j in g.operands[k]):
             active.add(k)
     bars: dict[int, int] = {}
+    masked: set[int] = set()  # nodes whose cotangent may be zero because a branch is not taken
 
     def accumulate(k: int, bar: int) -> None:
         bars[k] = g.node(Op.ADD, bars[k], bar) if k in bars else bar
@@ -51,8 +53,10 @@ def pullback(g: Graph, outputs: Sequence[int], cotangents: Sequence[int], inputs
         accumulate(k, bar)
     for k in reversed(kept):
         if k in bars and k in active and g.ops[k] is not Op.INPUT:
-            for j, bar in _cotangents(g, k, bars[k], active):
+            for j, bar in _cotangents(g, k, bars[k], active, k in masked):
                 accumulate(j, bar)
+                if k in masked or g.ops[k] in _CHOICES:
+                    masked.add(j)
     return [bars.get(k, g.constant(0.0)) for k in inputs]
 
 
@@ -69,7 +73,7 @@ def _tangent(g: Graph, k: int, tangents: Mapping[int, dict[int, int]]) -> dict[i
     op = g.ops[k]
     if op in _FLAT:
         return {}
-    if op in (Op.SELECT, Op.MIN, Op.MAX):
+    if op in _CHOICES:
         condition, yes, no = _branches(g, k)
         a, b, zero = tangents[yes], tangents[no], g.constant(0.0)
         return {j: g.node(Op.SELECT, condition, a.get(j, zero), b.get(j, zero)) for j in (a | b)}
@@ -83,16 +87,22 @@ def _tangent(g: Graph, k: int, tangents: Mapping[int, dict[int, int]]) -> dict[i
     return found
 
 
-def _cotangents(g: Graph, k: int, bar: int, active: set[int]) -> list[tuple[int, int]]:
-    """(operand, its share of the cotangent)."""
-    if g.ops[k] in (Op.SELECT, Op.MIN, Op.MAX):
+def _cotangents(g: Graph, k: int, bar: int, active: set[int], masked: bool) -> list[tuple[int, int]]:
+    """(operand, its share of the cotangent). A `masked` cotangent of zero stays zero whatever the derivative is."""
+    zero = g.constant(0.0)
+    if g.ops[k] in _CHOICES:
         condition, yes, no = _branches(g, k)
-        zero = g.constant(0.0)
         shares = [(yes, g.node(Op.SELECT, condition, bar, zero)), (no, g.node(Op.SELECT, condition, zero, bar))]
         return [(j, share) for j, share in shares if j in active]
-    return [
-        (j, g.node(Op.MUL, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active
-    ]
+    found = []
+    for position, j in enumerate(g.operands[k]):
+        if j in active:
+            partial = _partial(g, k, position)
+            share = g.node(Op.MUL, partial, bar)
+            if masked and not g.tame[partial]:
+                share = g.node(Op.SELECT, g.node(Op.EQ, bar, zero), zero, share)
+            found.append((j, share))
+    return found
 
 
 def _branches(g: Graph, k: int) -> tuple[int, int, int]:

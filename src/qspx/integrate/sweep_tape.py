@@ -148,11 +148,12 @@ class TapeReader(SweepMemory):
         return same & self.later_before.lane(0, lane)[0].equals(0) & self.later.lane(0, lane)[0].equals(1)
 
     def _look_at_sides(self) -> None:
-        """Rates, levels and slopes on both sides of the stops, all lanes at once."""
+        """Rates, levels and slopes on both sides of the stops, all lanes at once. Where a period of a steady state
+        begins again, the clock that the rates see goes back."""
         f, s, kinds = self.f, self.s, self.kinds
         t, y, theta = self.stop_time, self.y_before, s.theta
         f.call("rates", t, y, theta, s.fixed, self.rates_before)
-        f.call("rates", t, s.y, theta, s.fixed, self.rates_after)
+        f.call("rates", s.t, s.y, theta, s.fixed, self.rates_after)
         if kinds & ({"auc", "average"} | OF_THRESHOLD):
             f.call("levels", t, y, theta, s.seen_fixed, self.levels_before)
             f.call("levels", t, s.y, theta, s.seen_fixed, self.levels_after)
