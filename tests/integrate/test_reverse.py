@@ -332,9 +332,9 @@ def test_second_derivatives_are_refused():
 
 
 def test_groups_of_tapes_change_no_bit(monkeypatch):
-    from qspx.integrate import reverse_call
+    from qspx.integrate import sweep_call
 
     loss = jax.vmap(jax.grad(loss_of(ASKED, REGIMEN)))
     together = loss(jnp.asarray(rows(20)))
-    monkeypatch.setattr(reverse_call, "_LARGEST_TAPE", 20_000)
+    monkeypatch.setattr(sweep_call, "LARGEST_TAPE", 20_000)
     np.testing.assert_array_equal(loss(jnp.asarray(rows(20))), together)

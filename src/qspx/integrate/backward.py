@@ -11,14 +11,12 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from qspx.integrate.derivatives import pullback
 from qspx.integrate.graph import Graph
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.observed import Observed
 from qspx.integrate.operations import Op
-from qspx.integrate.program import Program, frontier
+from qspx.integrate.program import Program, copied, frontier, input_sizes
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def backward(low: Lowered) -> Backward:
     once = frontier(g, (k for groups in pulls for nodes in groups.values() for k in nodes.values()))
     given = {k: ("more", position) for position, k in enumerate(once)}
     return Backward(
-        Program.of(g, _sizes(g), {"more": once}),
+        Program.of(g, input_sizes(g), {"more": once}),
         *(_program(g, groups, given) for groups in pulls),
         prologue=_alone([(low.prologue, "fixed", "fixed_bar")], ("theta",)),
     )
@@ -127,40 +125,11 @@ def _pulled(g: Graph, programs: Sequence[tuple[Program, str, str]], wanted: Sequ
     return found
 
 
-def copied(g: Graph, program: Program, read: dict[tuple[str, int], int]) -> dict[str, list[int]]:
-    """The outputs of a program as nodes of `g`; `read` learns which inputs there are."""
-
-    class Reader:
-        def __init__(self, group: str):
-            self.group = group
-
-        def __getitem__(self, position: np.integer) -> int:
-            place = (self.group, int(position))
-            read[place] = g.input(*place)
-            return read[place]
-
-    def lifted(op: Op):
-        return lambda *args: g.node(op, *(g.constant(a) if isinstance(a, float) else a for a in args))
-
-    found = program.evaluate({name: Reader(name) for name in program.inputs}, {op: lifted(op) for op in Op})
-    return {k: [g.constant(v) if isinstance(v, float) else v for v in nodes] for k, nodes in found.items()}
-
-
 def _program(g: Graph, groups: Pulled, given: Mapping[int, tuple[str, int]]) -> Pull:
     """In place: what is in a group, plus the cotangent."""
     outputs = {
         group: [g.node(Op.ADD, g.input(group, position), node) for position, node in nodes.items()]
         for group, nodes in groups.items()
     }
-    sizes = _sizes(g) | {"more": len(given)}
+    sizes = input_sizes(g) | {"more": len(given)}
     return Pull(Program.of(g, sizes, outputs, given), {group: tuple(nodes) for group, nodes in groups.items()})
-
-
-def _sizes(g: Graph) -> dict[str, int]:
-    """Large enough for every input of the graph."""
-    sizes: dict[str, int] = {}
-    for op, operands in zip(g.ops, g.operands, strict=True):
-        if op is Op.INPUT:
-            name = g.groups[operands[0]]
-            sizes[name] = max(sizes.get(name, 0), operands[1] + 1)
-    return sizes

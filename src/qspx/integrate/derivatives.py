@@ -1,4 +1,5 @@
-"""Derivatives of nodes, as nodes: sparse forward mode (Jacobians) and reverse mode (products with a cotangent).
+"""Derivatives of nodes, as nodes: sparse forward mode (Jacobians, products with a tangent) and reverse mode (products
+with a cotangent).
 
 Where a function has a kink the derivative is the one of a branch: of the branch taken for SELECT, of the argument that
 varies for MAX and MIN of equal values (so d max(y, 0) / dy is 1 at y = 0). Branches are selected and never multiplied
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from qspx.integrate.graph import Graph
 from qspx.integrate.operations import BOOLEAN, Op
 
+_CHOICES = (Op.SELECT, Op.MIN, Op.MAX)
 _FLAT = BOOLEAN | {Op.CONST, Op.INPUT, Op.FLOOR, Op.CEIL, Op.ROUND}
 
 Entries = dict[tuple[int, int], int]  # (row, column): node; what is not there is zero
@@ -55,11 +57,20 @@ def pullback(g: Graph, outputs: Sequence[int], cotangents: Sequence[int], inputs
     return [bars.get(k, g.constant(0.0)) for k in inputs]
 
 
+def pushforward(g: Graph, outputs: Sequence[int], inputs: Sequence[int], dots: Sequence[int]) -> list[int]:
+    """sum_j d output / d input_j dot_j, one node per output. `inputs` are INPUT nodes."""
+    given = dict(zip(inputs, dots, strict=True))
+    tangents: dict[int, dict[int, int]] = {}
+    for k in g.reachable(outputs):
+        tangents[k] = {0: given[k]} if k in given else _tangent(g, k, tangents)
+    return [tangents[k].get(0, g.constant(0.0)) for k in outputs]
+
+
 def _tangent(g: Graph, k: int, tangents: Mapping[int, dict[int, int]]) -> dict[int, int]:
     op = g.ops[k]
     if op in _FLAT:
         return {}
-    if op in (Op.SELECT, Op.MIN, Op.MAX):
+    if op in _CHOICES:
         condition, yes, no = _branches(g, k)
         a, b, zero = tangents[yes], tangents[no], g.constant(0.0)
         return {j: g.node(Op.SELECT, condition, a.get(j, zero), b.get(j, zero)) for j in (a | b)}
@@ -75,9 +86,9 @@ def _tangent(g: Graph, k: int, tangents: Mapping[int, dict[int, int]]) -> dict[i
 
 def _cotangents(g: Graph, k: int, bar: int, active: set[int]) -> list[tuple[int, int]]:
     """(operand, its share of the cotangent)."""
-    if g.ops[k] in (Op.SELECT, Op.MIN, Op.MAX):
+    zero = g.constant(0.0)
+    if g.ops[k] in _CHOICES:
         condition, yes, no = _branches(g, k)
-        zero = g.constant(0.0)
         shares = [(yes, g.node(Op.SELECT, condition, bar, zero)), (no, g.node(Op.SELECT, condition, zero, bar))]
         return [(j, share) for j, share in shares if j in active]
     return [(j, _share(g, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active]

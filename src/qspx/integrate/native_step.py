@@ -167,15 +167,21 @@ def dense_rows(f: Function, s: Lanes, table: RosenbrockTableau) -> None:
 
 def curve(f: Function, s: Lanes, q: int, share: Value, derivatives: int = 0) -> list[Value]:
     """State q at `share` of the step and its first derivatives by time (0 to 2 of them), from `s.rows`."""
-    rows = [row[q] for row in s.rows]
+    width = (s.end[0] - s.t[0]).to(f.real)
+    return dense_output(f, s.y[q], s.y1[q], [row[q] for row in s.rows], width, share, derivatives)
+
+
+def dense_output(
+    f: Function, y0: Value, y1: Value, rows: Sequence[Value], width: Value, share: Value, derivatives: int = 0
+) -> list[Value]:
+    """At `share` of a step of this width from y0 to y1, and the first derivatives by time. Linear in y0, y1, rows."""
     bend, first, second = rows[-1], f.number(0.0), f.number(0.0)
     for row in reversed(rows[:-1]):  # Horner's scheme, and its derivatives
         second = 2.0 * first + share * second
         first = bend + share * first
         bend = row + share * bend
-    y0, y1, rest = s.y[q], s.y1[q], 1.0 - share
+    rest = 1.0 - share
     found = [rest * y0 + share * (y1 + rest * bend)]
-    width = (s.end[0] - s.t[0]).to(s.y.code.real)
     if derivatives > 0:
         found.append((y1 - y0 + (rest - share) * bend + share * rest * first) / width)
     if derivatives > 1:

@@ -162,9 +162,40 @@ def _named(graph: Graph, k: int) -> tuple[str, int]:
     return graph.groups[group], position
 
 
-def frontier(graph: Graph, roots: Iterable[int]) -> list[int]:
-    """The nodes that depend on parameters alone and are read by one that does not, or are roots: what to compute once
-    per subject. Inputs, constants and truth values are left out; a truth value is found again from its operands."""
-    kept_values = frozenset(k for k in range(len(graph)) if graph.fixed[k] and not graph.is_boolean(k))
+def frontier(graph: Graph, roots: Iterable[int], known: Sequence[bool] | None = None) -> list[int]:
+    """The nodes that are `known` (default: depend on parameters alone) and are read by one that is not, or are roots:
+    what to compute once for all. Inputs, constants and truth values are left out; a truth value is found again from its
+    operands."""
+    flags = graph.fixed if known is None else known
+    kept_values = frozenset(k for k in range(len(graph)) if flags[k] and not graph.is_boolean(k))
     kept = graph.reachable(roots, kept_values)
     return [k for k in kept if k in kept_values and graph.ops[k] not in (Op.CONST, Op.INPUT)]
+
+
+def copied(g: Graph, program: Program, read: dict[tuple[str, int], int]) -> dict[str, list[int]]:
+    """The outputs of a program as nodes of `g`; `read` learns which inputs there are."""
+
+    class Reader:
+        def __init__(self, group: str):
+            self.group = group
+
+        def __getitem__(self, position: int | np.integer) -> int:
+            place = (self.group, int(position))
+            read[place] = g.input(*place)
+            return read[place]
+
+    def lifted(op: Op):
+        return lambda *args: g.node(op, *(g.constant(a) if isinstance(a, float) else a for a in args))
+
+    found = program.evaluate({name: Reader(name) for name in program.inputs}, {op: lifted(op) for op in Op})
+    return {k: [g.constant(v) if isinstance(v, float) else v for v in nodes] for k, nodes in found.items()}
+
+
+def input_sizes(g: Graph) -> dict[str, int]:
+    """Of the input groups, large enough for every input of the graph."""
+    sizes: dict[str, int] = {}
+    for op, operands in zip(g.ops, g.operands, strict=True):
+        if op is Op.INPUT:
+            name = g.groups[operands[0]]
+            sizes[name] = max(sizes.get(name, 0), operands[1] + 1)
+    return sizes

@@ -6,8 +6,8 @@ from qspx.integrate.native_code import Value
 from qspx.integrate.native_crossings import crossings
 from qspx.integrate.native_endpoints import GAUSS
 from qspx.integrate.native_look import examine
-from qspx.integrate.reverse_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
 from qspx.integrate.reverse_step import StepReverser
+from qspx.integrate.sweep_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
 from qspx.summaries import OF_THRESHOLD
 
 
@@ -19,14 +19,6 @@ class LookReverser(StepReverser):
         number = self.sample.lane(0, lane)[0] - 1
         self.sample.lane(0, lane)[0] = number
         self._read_sample(lane)
-
-    def _read_sample(self, lane: Value) -> None:
-        f, number = self.f, self.sample.lane(0, lane)[0]
-        self.next_time.lane(0, lane)[0] = float("-inf")
-        with f.when(number >= 0):
-            place = self.row.lane(0, lane)[0] * (self.integers["times"] + 1) + number
-            self.next_time.lane(0, lane)[0] = self.memory["time"][place]
-            self.next_before.lane(0, lane)[0] = self.memory["before"][place]
 
     def _take_sample_bars(self, due: Value) -> None:
         """Cotangents of the lanes' samples into `look_bar`; each goes on to the sample before."""
@@ -78,7 +70,7 @@ class LookReverser(StepReverser):
             number.lane(0, lane)[0] = f.to_double(self.record.lane(0, lane)[0])
         with f.loop(self.integers["summaries"]) as i:
             kind, column = self.memory["kinds"][i], self.memory["columns"][i]
-            bar, at, record = (x[0] for x in self.summary(i))
+            bar, at, record = (x[0] for x in (self.summary_bar(i), *self.found(i)))
             here = lanes & record.equals(number[0])
             value = f.splat(kind.equals(LARGEST) | kind.equals(SMALLEST))
             at_end = lanes & f.splat(kind.equals(LAST)) & s.end[0].equals(f.splat(self.memory["windows"][i * 2 + 1]))
@@ -105,7 +97,7 @@ class LookReverser(StepReverser):
             inside, column, sign = w.masks(i, s, lanes)[0], w.columns[i], f.splat(w.signs[i])
             for crossed, share, slope in crossings(f, s, k, w, self.programs.seen, i, inside):
                 moved = crossed & ~slope.equals(0.0)
-                push = moved.where(sign * self.summary(i)[0][0] / f.unary("fabs", slope), f.number(0.0))
+                push = moved.where(sign * self.summary_bar(i)[0] / f.unary("fabs", slope), f.number(0.0))
                 self._only(column, push)
                 self._look_back("levels", moved, share)
                 with f.when(w.threshold_of[i] >= 0):
@@ -122,7 +114,7 @@ class LookReverser(StepReverser):
                 column, edges = self.memory["columns"][i], self.memory["windows"].at(i * 2)
                 counts = lanes & f.splat(self.memory["kinds"][i].equals(AREA))
                 counts = counts & (s.t[0] >= f.splat(edges[0])) & (s.end[0] <= f.splat(edges[1]))
-                part = counts.where(float(weight) * width * self.summary(i)[0][0], f.number(0.0))
+                part = counts.where(float(weight) * width * self.summary_bar(i)[0], f.number(0.0))
                 self.look_bar[column] = self.look_bar[column] + part
                 due[0] = due[0] | counts.as_integers()
             with f.when((due[0] < 0).any()):

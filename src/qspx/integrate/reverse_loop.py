@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from qspx.integrate.native_code import INTEGER, Value
-from qspx.integrate.native_memory import IDLE, RUNNING, WANTING
+from qspx.integrate.native_memory import RUNNING, WANTING
 from qspx.integrate.native_program import declarations, printed
 from qspx.integrate.reverse_doses import DoseReverser
 from qspx.integrate.reverse_step import printed_outer
-
-FRESH = 3  # state of a lane that has just taken a subject
+from qspx.integrate.sweep_memory import FRESH
+from qspx.integrate.sweep_tape import printed_run
 
 
 class ReverseWriter(DoseReverser):
@@ -22,20 +22,9 @@ class ReverseWriter(DoseReverser):
         at = ("t", "y", "theta", "fixed")
         bars = ("y_bar", "theta_bar", "fixed_bar")
         forward = [
-            ("prologue", low.prologue, ("theta",)),
-            ("rates", low.rates, at),
-            ("factor", low.factor, (*at, "shift")),
-            ("solve", low.solve, ("factors", "b", "theta", "fixed")),
             ("solve_transposed", low.solve_transposed, ("factors", "b", "theta", "fixed")),
             ("more", back.more, ("theta", "fixed")),
-            ("seen_prologue", seen.prologue, ("theta",)),
-            ("samples", seen.samples, at),
-            ("levels", seen.levels, at),
-            ("slopes", seen.slopes, ("t", "y", "dy", "theta", "fixed")),
-            ("bends", seen.bends, ("t", "y", "dy", "ddy", "theta", "fixed")),
         ]
-        if low.drift is not None:
-            forward.append(("drift", low.drift, at))
         reverse = [
             ("rates_back", back.rates, (*at, "more", "b", *bars)),
             ("system_back", back.system, (*at, "more", "jacobian_bar", "drift_bar", *bars)),
@@ -46,7 +35,8 @@ class ReverseWriter(DoseReverser):
             ("initial_back", seen_back.initial, ("theta", "fixed", "initial_bar", "theta_bar", "fixed_bar")),
             ("seen_prologue_back", seen_back.prologue, ("theta", "fixed_bar", "theta_bar")),
         ]
-        parts = [printed(name, program, groups, lanes) for name, program, groups in forward]
+        parts = printed_run(low, seen, lanes)
+        parts += [printed(name, program, groups, lanes) for name, program, groups in forward]
         parts += [printed(name, pull.program, groups, lanes, places=pull.places) for name, pull, groups in reverse]
         outer = printed_outer(low, self.table.stages, lanes)
         return "\n".join([declarations(lanes), *parts, outer, self.f.text()])
@@ -123,21 +113,13 @@ class ReverseWriter(DoseReverser):
 
     def _refill(self) -> None:
         f, s = self.f, self.s
-        with f.loop(f.lanes) as lane:
-            state = self.state.lane(0, lane)
-            with f.when(state[0].equals(WANTING)):
-                state[0] = IDLE
-                with f.when(self.queue[0] < self.integers["last"]):
-                    self._take(lane)
-        f.call("prologue", s.theta, s.fixed)
-        f.call("seen_prologue", s.theta, s.seen_fixed)
-        f.call("more", s.theta, s.fixed, self.more)
+        self._take_subjects()
         fresh = self.state[0].equals(FRESH)
         n = self.n
         per_subject = [
             (self.theta_bar, self.parameters),
-            (self.fixed_bar, self._fixed),
-            (self.seen_bar, self._seen_fixed),
+            (self.fixed_bar, self.fixed_count),
+            (self.seen_bar, self.seen_count),
         ]
         states = (self.state_bar, self.infusion_bar, self.saved_bar, self.origin_bar, s.infusion)
         self.zero(*per_subject, *((array, n) for array in states), where=fresh)
@@ -167,23 +149,14 @@ class ReverseWriter(DoseReverser):
 
     def _take(self, lane: Value) -> None:
         """The next subject, at its final state."""
-        f, s = self.f, self.s
-        self.row.lane(0, lane)[0] = row = self.memory["rows"][self.queue[0]]
-        self.queue[0] = self.queue[0] + 1
-        self.running[0] = self.running[0] + 1
-        self.state.lane(0, lane)[0] = FRESH
-        theta = self.memory["theta"].at(row * self.parameters)
-        with f.loop(self.parameters) as q:
-            s.theta.lane(q, lane)[0] = theta[q]
-        self.record.lane(0, lane)[0] = self.memory["records"][row] - 1
-        for array in (self.run_in, self.later):
-            array.lane(0, lane)[0] = 0
+        super()._take(lane)
+        self.record.lane(0, lane)[0] = self.memory["records"][self.row.lane(0, lane)[0]] - 1
         self._read_state(lane)
         self._last_sample(lane)
         count = self.integers["summaries"]
-        with f.loop(count) as i:
-            for array, name in zip(self.summary(i), ("summaries_bar", "found_at", "found_record"), strict=True):
-                array.lane(0, lane)[0] = self.memory[name][row * count + i]
+        with self.f.loop(count) as i:
+            bar = self.memory["summaries_bar"][self.row.lane(0, lane)[0] * count + i]
+            self.summary_bar(i).lane(0, lane)[0] = bar
 
     def _last_sample(self, lane: Value) -> None:
         f = self.f
@@ -193,17 +166,13 @@ class ReverseWriter(DoseReverser):
             leave(self.next_time.lane(0, lane)[0] <= self.s.t.lane(0, lane)[0])
             self._previous_sample(lane)
 
-    @property
-    def _fixed(self) -> int:
-        return len(self.programs.low.prologue.outputs["fixed"])
-
     def _finish(self) -> None:
         """Cotangents of the parameters of the subjects that are done."""
         f, s = self.f, self.s
         for part, whole, size in (
             (self.theta_part, self.theta_bar, self.parameters),
-            (self.fixed_part, self.fixed_bar, self._fixed),
-            (self.seen_part, self.seen_bar, self._seen_fixed),
+            (self.fixed_part, self.fixed_bar, self.fixed_count),
+            (self.seen_part, self.seen_bar, self.seen_count),
         ):
             if size:
                 with f.loop(size) as q:

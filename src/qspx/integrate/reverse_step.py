@@ -14,7 +14,7 @@ from __future__ import annotations
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import Array, Function, Value
 from qspx.integrate.native_look import look_at
-from qspx.integrate.native_step import combined, curve, dense_rows, step
+from qspx.integrate.native_step import combined, curve
 from qspx.integrate.observed import states_read
 from qspx.integrate.reverse_memory import ReverseMemory
 
@@ -33,16 +33,6 @@ def printed_outer(low: Lowered, stages: int, lanes: int) -> str:
 
 class StepReverser(ReverseMemory):
     """Writes the reverse of a step."""
-
-    def _again(self) -> None:
-        """The step once more, with everything that its reverse needs."""
-        f, s = self.f, self.s
-        f.call("rates", s.t, s.y, s.theta, s.fixed, s.rates)
-        with f.loop(self.n) as q:
-            s.rates[q] = s.rates[q] + s.infusion[q]
-        step(f, s, self.table, self.programs.low.drift is not None, self.inside)
-        if self.samples or self.levels:
-            dense_rows(f, s, self.table)
 
     def _step_back(self, active: Value) -> None:
         """From the cotangents of the two ends and of the dense rows to that of the state at the start."""
@@ -135,17 +125,13 @@ class StepReverser(ReverseMemory):
         return self.y_part, self.theta_part, self.seen_part
 
     def _clear_parts(self) -> None:
-        sizes = (self.n, self.n, self.parameters, self._seen_fixed)
+        sizes = (self.n, self.n, self.parameters, self.seen_count)
         self.zero(*zip((self.y_part, self.dy_part, self.theta_part, self.seen_part), sizes, strict=True))
-
-    @property
-    def _seen_fixed(self) -> int:
-        return len(self.programs.seen.prologue.outputs["fixed"])
 
     def _count_parts(self, due: Value) -> None:
         for total, part, size in (
             (self.theta_bar, self.theta_part, self.parameters),
-            (self.seen_bar, self.seen_part, self._seen_fixed),
+            (self.seen_bar, self.seen_part, self.seen_count),
         ):
             if size:
                 with self.f.loop(size) as q:

@@ -1,5 +1,105 @@
-"""placeholder until the tangent sweep is merged"""
+"""Directional derivatives of a batch by the tangents of its accepted steps: run with a tape, then sweep along it.
+
+The derivatives are those of `qspx.integrate.reverse_call`: <w, J v> = <J^T w, v> but for rounding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from qspx._status import Status
+from qspx.dose_events import SubjectDoses
+from qspx.integrate.base import Samples, SolveRequest
+from qspx.integrate.forward_tangents import forward_tangents, observed_tangents
+from qspx.integrate.loop_arrays import asked, dose_arrays
+from qspx.integrate.lowering import Lowered
+from qspx.integrate.native_call import NativeSettings, Run, in_threads, programs_of, ranges
+from qspx.integrate.native_compile import Kernel
+from qspx.integrate.observed import Observed
+from qspx.integrate.sweep_call import groups, scales, taped
+from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tangent_loop import TangentWriter
+from qspx.integrate.tangent_memory import ARRAYS, DOTS, NUMBERS, PER_SUMMARY, Programs
+
+_MOST_DIRECTIONS = 32  # in one sweep, so that what a lane works on stays in the processor's caches
 
 
-def pushed_forward(*a, **k):
-    raise NotImplementedError
+@functools.lru_cache(maxsize=64)
+def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int) -> tuple[Run, int]:
+    """The sweep without directions, and the vectors of workspace of each."""
+    programs = Programs(low, seen, forward_tangents(low), observed_tangents(seen))
+    writer = TangentWriter(programs, RODAS5P, kinds, parameters, lanes)
+    return Run(Kernel(writer.text(), "tangent", 3), writer.vectors, PER_SUMMARY, lanes), writer.per_direction
+
+
+def pushed_forward(
+    request: SolveRequest,
+    settings: NativeSettings,
+    theta: np.ndarray,
+    doses: SubjectDoses,
+    samples: Samples,
+    records: np.ndarray,
+    status: np.ndarray,
+    theta_dot: np.ndarray,
+    dose_dots: Mapping[str, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tangents of values (rows, directions, times, observables) and of summaries (rows, directions, summaries).
+
+    `theta_dot` (rows, directions, parameters) and `dose_dots` (rows, directions, events), by the names in `DOTS`, are
+    the directions. `records` (rows,) and `status` are what the run said; a subject that failed gets NaN in directions
+    that are not zero, and zero in the others. So do samples that are padding.
+    """
+    doses = SubjectDoses(**dose_arrays(doses))
+    rows, directions = theta_dot.shape[:2]
+    dots = {"theta_dot": theta_dot, **dose_dots}
+    values = np.zeros((rows, directions, len(request.times), len(request.observables)))
+    summaries = np.zeros((rows, directions, len(request.summaries)))
+    used = functools.reduce(np.logical_or, ((dots[k] != 0).any(axis=2) for k in DOTS))
+    values[(status != Status.OK)[:, None] & used] = np.nan
+    summaries[(status != Status.OK)[:, None] & used] = np.nan
+    live = np.flatnonzero((status == Status.OK) & used.any(axis=1))
+    for group in groups(live, records, len(request.model.species)):
+        values[group], summaries[group] = _push_group(
+            request,
+            settings,
+            theta[group],
+            SubjectDoses(*(x[group] for x in doses)),
+            Samples(*(x[group] for x in samples)),
+            records[group],
+            {k: dots[k][group] for k in DOTS},
+        )
+    return values, summaries
+
+
+def _push_group(request, settings, theta, doses, samples, records, dots) -> tuple[np.ndarray, np.ndarray]:
+    given = taped(request, settings, theta, doses, samples, records)
+    low, seen = programs_of(request)
+    run, per_direction = _compiled(low, seen, asked(request)[2], theta.shape[1], settings.width)
+    rows, directions = dots["theta_dot"].shape[:2]
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in np.array_split(np.arange(directions), -(-directions // _MOST_DIRECTIONS)):
+        count, summaries = len(part), len(request.summaries)
+        written = {
+            "values_dot": np.zeros((rows, count, len(request.times), len(request.observables))),
+            "summaries_dot": np.zeros((rows, count, summaries)),
+        }
+        here = {k: np.ascontiguousarray(x[:, part], dtype=float) for k, x in dots.items()}
+        arrays = [(given | here | written)[k] for k in ARRAYS]
+        numbers = {"events": doses.start.shape[1], "times": len(request.times), "summaries": summaries}
+        numbers |= {"directions": count}
+        wide = dataclasses.replace(
+            run, vectors=run.vectors + count * per_direction, per_summary=run.per_summary + count
+        )
+
+        def sweep(rows: tuple[int, int], wide=wide, arrays=arrays, numbers=numbers) -> None:
+            counts = dict(zip(("first", "last"), rows, strict=True)) | numbers
+            wide(arrays, numbers["summaries"], np.array([counts[k] for k in NUMBERS], dtype=np.int64))
+
+        in_threads(sweep, ranges(rows, settings.workers, run.lanes), settings.workers)
+        found.append((written["values_dot"], written["summaries_dot"] * scales(request)))
+    values, summaries = (np.concatenate(x, axis=1) for x in zip(*found, strict=True))
+    return values, summaries
