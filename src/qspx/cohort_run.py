@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qspx._errors import ProtocolError, SolveError
+from qspx._input_events import require_same_start
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
@@ -122,7 +123,7 @@ class _Plan:
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
-        return cls(
+        plan = cls(
             request,
             cohort,
             protocol,
@@ -130,6 +131,10 @@ class _Plan:
             tuple(stacked_events([a.regimen for a in protocol.arms], model, [cohort.theta] * len(protocol.arms))),
             shard,
         )
+        for i, a in enumerate(protocol.arms):
+            theta = plan._arm_theta(i, slice(None))[cohort.status == Status.OK]
+            require_same_start(a.regimen, model, theta, request.t0, f"the `covariates` of arm `{a.name}`")
+        return plan
 
     @property
     def rows(self) -> int:

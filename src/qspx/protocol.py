@@ -9,6 +9,7 @@ import numpy as np
 
 from qspx._errors import ProtocolError
 from qspx.dosing import Regimen
+from qspx.inputs import Input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Arm:
         observables: observables or species to keep at those times.
         covariates: parameters that take this value for every subject of the arm.
         dose: the dose level that the arm stands for, in the regimen's unit (default: its target dose).
+        inputs: values in time of parameters of a `time_varying` model, the same for every subject of the arm; they go
+            into `regimen`, whose time unit they share.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Arm:
     observables: tuple[str, ...] = ()
     covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
     dose: float | None = None
+    inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         times = tuple(float(t) for t in self.times)
@@ -39,6 +43,7 @@ class Arm:
             )
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "observables", tuple(self.observables))
+        object.__setattr__(self, "regimen", self.regimen.with_inputs(self.inputs))
         if self.dose is None:
             object.__setattr__(self, "dose", self.regimen.target)
 
