@@ -91,6 +91,67 @@ def test_each_convention(engine, convention):
     assert set(given.regimens[0].inputs) == {"WT"} and not given.regimens[1].inputs
 
 
+class TwoCompartments(AbstractModel):
+    """NONMEM's ADVAN4 TRANS4 with clearance by body weight."""
+
+    time_unit = "h"
+    depot, central, peripheral = Species("mg"), Species("mg"), Species("mg")
+    KA, CL, V2 = Parameter(1.0, "1/h"), Parameter(5.0, "L/h"), Parameter(80.0, "L")
+    V3, Q = Parameter(20.0, "L"), Parameter(4.0, "L/h")
+    WT, WT0 = Parameter(70.0, "kg"), Parameter(70.0, "kg", tag="constant")
+    CP = Observable("mg/L")
+
+    def rates(self, t, y, p):
+        absorbed, there = p.KA * y.depot, p.Q * (y.central / p.V2 - y.peripheral / p.V3)
+        lost = p.CL * (p.WT / p.WT0) ** 0.75 * y.central / p.V2
+        return {"depot": -absorbed, "central": absorbed - lost - there, "peripheral": there}
+
+    def observables(self, t, y, p):
+        return {"CP": y.central / p.V2}
+
+
+# Both RxODE and mrgsolve are held to these numbers, printed with two decimals, by the tests of campsis
+# (github.com/Calvagone/campsis, tests/testthat/testSimulateNocbLocf.R, commit 034961f6: 1,000 mg at 0 and 24 h, and the
+# weights below; effects on KA, CL, V2, V3, Q, and CP at 3 to 48 h in non_regression/wt_as_time_varying_cov*.csv).
+SAMPLED = [0, 3, 9, 16, 24, 26, 48]
+WEIGHED = [150, 20, 100, 250, 40, 170, 10]
+EFFECTS = [
+    [-0.00256, -0.098227, 0.091039, 0.0521, -0.099051],
+    [0.149234, -0.350175, -0.048286, -0.129727, 0.029037],
+    [0.129846, 0.177867, 0.239034, 0.077069, -0.132124],
+    [0.093904, -0.007105, 0.06164, 0.116739, 0.252236],
+]
+OTHERS = {
+    "nocb": [
+        [9.66, 6.31, 2.72, 2.38, 10.26, 8.3],
+        [11.16, 7.52, 3.64, 3.19, 12.6, 10.19],
+        [8.5, 5.21, 1.99, 1.7, 8.68, 6.64],
+        [9.74, 6.01, 2.48, 2.16, 10.19, 7.87],
+    ],
+    "locf": [
+        [8.31, 7.18, 4.56, 1.88, 10.86, 1.8],
+        [9.72, 8.35, 5.67, 2.59, 13.24, 2.58],
+        [7.13, 6, 3.58, 1.29, 9.33, 1.14],
+        [8.2, 6.86, 4.27, 1.65, 10.92, 1.5],
+    ],
+}
+
+
+@pytest.mark.parametrize("convention", OTHERS)
+def test_as_rxode_and_mrgsolve(convention):
+    records = []
+    for subject, effects in enumerate(EFFECTS):
+        own = [v * np.exp(e) for v, e in zip([1.0, 5.0, 80.0, 20.0, 4.0], effects, strict=True)]
+        for t, w in zip(SAMPLED, WEIGHED, strict=True):
+            records += [(subject, t, 1, 1000.0, w, *own)] if t in (0, 24) else []
+            records.append((subject, t, 0, 0.0, w, *own))
+    frame = pd.DataFrame(records, columns=["ID", "TIME", "EVID", "AMT", "WT", "KA", "CL", "V2", "V3", "Q"])
+    model = time_varying(TwoCompartments(), "WT")
+    given = EventTable.read(frame, model, unit="mg", time_unit="h", covariates=convention)
+    found = simulate_table(model, given, observables=["CP"]).query("EVID == 0 and TIME > 0")
+    np.testing.assert_allclose(found["CP"].to_numpy().reshape(4, 6), OTHERS[convention], atol=0.0051)
+
+
 def test_the_default_is_that_of_nonmem():
     records = [(1, t, int(t == 0), 100.0 * (t == 0), w) for t, w in zip(TIMES, WEIGHTS, strict=True)]
     frame = pd.DataFrame(records, columns=["ID", "TIME", "EVID", "AMT", "WT"])

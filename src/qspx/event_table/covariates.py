@@ -2,7 +2,8 @@
 
 A record says a value at its time; what holds between two records is a convention. NONMEM advances from one event to the
 next with the later record's value ("nocb", next observation carried backward), and so does mrgsolve; rxode2 carries the
-last value forward ("locf") unless told otherwise. An empty cell stands for the value that the convention gives there.
+last value forward ("locf") unless told otherwise (as the documentation of its `covsInterpolation` says). An empty cell
+stands for the value that the convention gives there.
 """
 
 from __future__ import annotations
