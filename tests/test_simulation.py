@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 from systems import TMDD, OneCompartment, Trouble, TwoCompartment, concentration, two_compartment_bolus
 
-from qspx import AUC, Max, Regimen, simulate
+from qspx import AUC, Max, Parameter, Regimen, Species, simulate
 from qspx._errors import ModelError, SolveError
 from qspx._status import Status
-from qspx.integrate import DiffraxIntegrator
+from qspx.integrate import BatchIntegrator, DiffraxIntegrator
+from qspx.model import AbstractModel
 from qspx.simulation import solve_request
 
 MODEL = OneCompartment()
@@ -108,3 +111,29 @@ def test_a_failed_solve_says_when_and_why(parameters, words):
 def test_float32_is_refused():
     with jax.enable_x64(False), pytest.raises(SolveError, match="float64, but jax is set to float32.*enable_x64"):
         simulate(MODEL, BOLUS, [1.0])
+
+
+def test_samples_before_and_after_a_dose():
+    """One compartment, boluses of 1 every day: the value before dose k is the sum of what is left of those before."""
+    regimen, k = Regimen.repeated(1.0, "nmol", "x", every=1.0, n=3), 0.7
+
+    class Decay(AbstractModel):
+        x = Species("nmol")
+        k = Parameter(0.7, "1/day")
+
+        def rates(self, t, y, p):
+            return {"x": -p.k * y.x}
+
+    before = np.array([0.0, np.exp(-k), np.exp(-k) + np.exp(-2 * k)])
+    times = [0.0, 1.0, 2.0]
+    twice = [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
+    for integrator in (BatchIntegrator(rtol=1e-9), DiffraxIntegrator(rtol=1e-9)):
+        solve = partial(simulate, Decay(), regimen, observables=["x"], integrator=integrator)
+        np.testing.assert_allclose(solve(times, before=True)["x"], before, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(solve(times)["x"], before + 1, rtol=1e-8)
+        both = solve(twice, before=[True, False] * 3)["x"]
+        np.testing.assert_allclose(both, np.stack([before, before + 1], axis=1).ravel(), rtol=1e-8, atol=1e-12)
+    with pytest.raises(SolveError, match="one of them per time"):
+        simulate(Decay(), regimen, times, before=[True])
+    with pytest.raises(SolveError, match="increasing"):
+        simulate(Decay(), regimen, [0.0, 0.0])

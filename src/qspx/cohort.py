@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jax.core import Tracer
 
 from qspx._errors import ModelError, SolveError, closest
 from qspx._status import Ledger, Status
@@ -25,7 +26,8 @@ class Cohort:
 
     Args:
         model: whose parameters the columns of `theta` are.
-        theta: shape (subjects, parameters), in the units of the model's declarations.
+        theta: shape (subjects, parameters), in the units of the model's declarations. May be traced by jax (inside
+            `jax.grad`, `jax.jit`): the subjects are then taken as they are, without the checks of their values.
         status: shape (subjects,); only subjects with `Status.OK` are simulated.
         weights: prevalence weights, shape (subjects,), summing to one over the usable subjects (default: equal).
         seed, origin: how it was made, for the manifest.
@@ -33,7 +35,7 @@ class Cohort:
     """
 
     model: AbstractModel
-    theta: np.ndarray
+    theta: Any
     status: np.ndarray
     weights: np.ndarray = None  # type: ignore[assignment]  # equal weights are filled in below
     seed: str = ""
@@ -41,7 +43,7 @@ class Cohort:
     reasons: Mapping[Status, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        theta = np.asarray(self.theta, dtype=float)
+        theta = self.theta if self.is_traced else np.asarray(self.theta, dtype=float)
         if theta.ndim != 2 or theta.shape[1] != len(self.model.parameters):
             raise SolveError(
                 f"Argument `theta` must have shape (subjects, {len(self.model.parameters)}), but has {theta.shape}."
@@ -60,7 +62,8 @@ class Cohort:
             raise SolveError(
                 f"Argument `status` must have shape ({len(theta)},), one code per subject, but has {self.status.shape}."
             )
-        self._mark_impossible()
+        if not self.is_traced:
+            self._mark_impossible()
         object.__setattr__(self, "weights", self._checked_weights())
 
     def _mark_impossible(self) -> None:
@@ -85,6 +88,11 @@ class Cohort:
         return len(self.theta)
 
     @property
+    def is_traced(self) -> bool:
+        """Whether `theta` is an array under transformation by jax."""
+        return isinstance(self.theta, Tracer)
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger.of(self.status, self.reasons)
 
@@ -98,10 +106,11 @@ class Cohort:
         return self.theta[:, self.model.parameter_index(name)]
 
     def with_parameters(self, values: Mapping[str, float]) -> Cohort:
-        """The same subjects with some parameters set to one value for all."""
-        theta = self.theta.copy()
+        """The same subjects with some parameters set to one value for all, or to one each, shape (subjects,). Values
+        may be traced by jax."""
+        theta = self.theta
         for name, value in values.items():
-            theta[:, self.model.parameter_index(name)] = value
+            theta = _with_column(theta, self.model.parameter_index(name), value)
         return dataclasses.replace(self, theta=theta)
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -141,6 +150,16 @@ class Cohort:
 
     def __str__(self) -> str:
         return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"
+
+
+def _with_column(theta: Any, i: int, value: Any) -> Any:
+    if isinstance(theta, Tracer) or isinstance(value, Tracer):
+        import jax.numpy as jnp
+
+        return jnp.asarray(theta).at[:, i].set(value)
+    found = np.array(theta, dtype=float)
+    found[:, i] = value
+    return found
 
 
 def impossible(model: AbstractModel, theta: np.ndarray) -> dict[str, np.ndarray]:

@@ -32,9 +32,9 @@ class CohortResult:
     model: AbstractModel
     cohort: Cohort
     protocol: Protocol
-    status: np.ndarray
-    steps: np.ndarray
-    metrics: dict[str, np.ndarray]
+    status: Any
+    steps: Any
+    metrics: dict[str, Any]
     trajectories: Any
     times: np.ndarray
     units: dict[str, str]

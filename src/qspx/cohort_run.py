@@ -44,6 +44,9 @@ def simulate_cohort(
     subjects. With `out`, each finished shard is stored; the same call resumes after an interruption and gives the same
     numbers.
 
+    Inside `jax.grad`, `jax.jit` and the like, with a cohort whose parameters are traced, the result holds traced arrays
+    and derivatives are exact: status and ledger then cannot be looked at, and nothing is stored or shown.
+
     Args:
         model: the model that the cohort was sampled for.
         cohort: who is simulated; subjects whose status is not OK keep that status and are skipped.
@@ -66,6 +69,10 @@ def simulate_cohort(
     if shard < 1:
         raise SolveError(f"Argument `shard` must be >= 1, but {shard} was given.")
     plan = _Plan.of(model, cohort, protocol, summaries, integrator, shard)
+    if cohort.is_traced:
+        if out is not None:
+            raise SolveError("Argument `out` cannot be used under jax transformations: nothing is stored there.")
+        return _traced(plan)
     store = _open_store(plan, out) if out is not None else None
     try:
         return _run(plan, store, progress)
@@ -95,6 +102,32 @@ def _run(plan: _Plan, store: RunStore | None, progress: bool | None) -> CohortRe
     return _collect(plan, store, blocks, time.monotonic() - started, len(todo))
 
 
+def _traced(plan: _Plan) -> CohortResult:
+    """All arms and subjects at once, as one function of the parameters."""
+    import jax.numpy as jnp
+
+    protocol, request, n = plan.protocol, plan.request, len(plan.cohort)
+    arms = [plan.cohort.with_parameters(a.covariates).theta for a in protocol.arms]
+    events = DoseEvents(*(np.repeat(np.stack(f), n, axis=0) for f in zip(*plan.events, strict=True)))
+    found = plan.integrator.solve_traced(request, jnp.concatenate(arms), events)
+    values, metrics, status, steps, _ = (x.reshape(len(arms), n, *x.shape[1:]) for x in found)
+    usable = plan.cohort.status == Status.OK
+    status: Any = jnp.where(usable, status, plan.cohort.status)
+    return CohortResult(
+        request.model,
+        plan.cohort,
+        protocol,
+        status,
+        steps,
+        {name: jnp.where(usable, metrics[..., j], jnp.nan) for j, name in enumerate(plan.metric_names)},
+        {name: jnp.where(usable[:, None], values[..., j], jnp.nan) for j, name in enumerate(request.observables)},
+        np.array(request.times),
+        _units(request),
+        {"identity": "traced by jax"},
+        None,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Block:
     """Results of one shard: status and steps (arms, subjects), metrics (arms, subjects, metrics), values or None."""
@@ -117,21 +150,23 @@ class _Plan:
     @classmethod
     def of(cls, model, cohort, protocol, summaries, integrator, shard) -> _Plan:
         arm = protocol.arms[0]
-        request = solve_request(model, [a.regimen for a in protocol.arms], arm.times, arm.observables, summaries)
+        regimens = [a.regimen for a in protocol.arms]
+        request = solve_request(model, regimens, arm.times, arm.observables, summaries, arm.before)
         if len({s.name for s in summaries}) < len(summaries):
             raise ProtocolError("two `summaries` are the same; ask for each endpoint once.")
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
+        subjects = model.theta if cohort.is_traced else cohort.theta
         plan = cls(
             request,
             cohort,
             protocol,
             integrator.chosen(request),
-            tuple(stacked_events([a.regimen for a in protocol.arms], model, [cohort.theta] * len(protocol.arms))),
+            tuple(stacked_events(regimens, model, [subjects] * len(regimens))),
             shard,
         )
-        for i, a in enumerate(protocol.arms):
+        for i, a in enumerate(() if cohort.is_traced else protocol.arms):
             theta = plan._arm_theta(i, slice(None))[cohort.status == Status.OK]
             require_same_start(a.regimen, model, theta, request.t0, f"the `covariates` of arm `{a.name}`")
         return plan
@@ -192,6 +227,7 @@ class _Plan:
             "arms": {a.name: {"regimen": str(a.regimen), "covariates": dict(a.covariates)} for a in self.protocol.arms},
             "events_sha256": hashlib.sha256(b"".join(f.tobytes() for e in self.events for f in e)).hexdigest(),
             "times": list(self.request.times),
+            "before": list(self.request.before),
             "observables": list(self.request.observables),
             "summaries": [repr(s) for s in self.request.summaries],
             "window": [self.request.t0, self.request.t1],

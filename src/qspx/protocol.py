@@ -23,6 +23,7 @@ class Arm:
         observables: observables or species to keep at those times.
         covariates: parameters that take this value for every subject of the arm.
         dose: the dose level that the arm stands for, in the regimen's unit (default: its target dose).
+        before: for values before the doses given at exactly those times: True, or one truth value per time.
         inputs: values in time of parameters of a `time_varying` model, the same for every subject of the arm; they go
             into `regimen`, whose time unit they share.
     """
@@ -33,15 +34,24 @@ class Arm:
     observables: tuple[str, ...] = ()
     covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
     dose: float | None = None
+    before: bool | Sequence[bool] = False
     inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         times = tuple(float(t) for t in self.times)
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)) or not np.all(np.isfinite(times)):
+        early = (self.before,) * len(times) if isinstance(self.before, bool) else tuple(map(bool, self.before))
+        order = [(t, not b) for t, b in zip(times, early, strict=False)]
+        if any(b <= a for a, b in zip(order, order[1:], strict=False)) or not np.all(np.isfinite(times)):
             raise ProtocolError(
                 f"arm `{self.name}`: `times` must be finite and increasing, but {times[:8]} … was given."
             )
+        if len(early) != len(times):
+            raise ProtocolError(
+                f"arm `{self.name}`: `before` must be True, False, or one of them per time, but {len(early)} were "
+                f"given for {len(times)} times."
+            )
         object.__setattr__(self, "times", times)
+        object.__setattr__(self, "before", early)
         object.__setattr__(self, "observables", tuple(self.observables))
         object.__setattr__(self, "regimen", self.regimen.with_inputs(self.inputs))
         if self.dose is None:
@@ -62,9 +72,10 @@ class Protocol:
         if twice := {n for n in names if names.count(n) > 1}:
             raise ProtocolError(f"arm names must be unique, but {sorted(twice)} occur more than once.")
         for a in self.arms[1:]:
-            if a.times != self.arms[0].times or a.observables != self.arms[0].observables:
+            first = self.arms[0]
+            if (a.times, a.before, a.observables) != (first.times, first.before, first.observables):
                 raise ProtocolError(
-                    f"all arms must share `times` and `observables`, but `{a.name}` differs from "
+                    f"all arms must share `times`, `before` and `observables`, but `{a.name}` differs from "
                     f"`{self.arms[0].name}`. Use the union of both."
                 )
 

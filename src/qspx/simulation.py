@@ -65,12 +65,25 @@ class Solution:
         return ax
 
 
-def check_times(times: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    """The sampling times as floats; raises `SolveError` if they are not finite and increasing."""
+def check_times(
+    times: Sequence[float] | np.ndarray, before: bool | Sequence[bool] = False
+) -> tuple[tuple[float, ...], tuple[bool, ...]]:
+    """Sampling times and, for each, whether it means the value before a dose given then. Raises `SolveError` if they
+    are not finite and increasing; a time may come twice, first before and then after its dose."""
     found = tuple(float(t) for t in np.asarray(times, dtype=float).ravel())
-    if any(b <= a for a, b in zip(found, found[1:], strict=False)) or not all(map(math.isfinite, found)):
-        raise SolveError(f"Argument `times` must be finite and strictly increasing, but {found[:6]} … was given.")
-    return found
+    early = (before,) * len(found) if isinstance(before, bool) else tuple(bool(b) for b in before)
+    if len(early) != len(found):
+        raise SolveError(
+            f"Argument `before` must be True, False, or one of them per time, but {len(early)} were given for "
+            f"{len(found)} times."
+        )
+    order = [(t, not b) for t, b in zip(found, early, strict=True)]
+    if any(b <= a for a, b in zip(order, order[1:], strict=False)) or not all(map(math.isfinite, found)):
+        raise SolveError(
+            f"Argument `times` must be finite and strictly increasing, but {found[:6]} … was given. A time may be "
+            "repeated only with `before` True for the first and False for the second."
+        )
+    return found, early
 
 
 def solve_request(
@@ -79,9 +92,10 @@ def solve_request(
     times: Sequence[float] | np.ndarray,
     observables: Sequence[str] | None,
     summaries: Sequence[AbstractSummary],
+    before: bool | Sequence[bool] = False,
 ) -> SolveRequest:
     """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
-    times = check_times(times)
+    times, early = check_times(times, before)
     names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
     starts = [float(dose_events(r, model).time.min()) for r in regimens]
     ends = [s.end for s in summaries if s.end is not None]
@@ -92,7 +106,9 @@ def solve_request(
     t1 = max([*times[-1:], *ends])
     for s in summaries:
         model.require_outputs([s.observable])
-    return SolveRequest(model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1), marks=marks)
+    return SolveRequest(
+        model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1), early, marks
+    )
 
 
 def simulate(
@@ -103,6 +119,7 @@ def simulate(
     parameters: Mapping[str, float] | None = None,
     observables: Sequence[str] | None = None,
     summaries: Sequence[AbstractSummary] = (),
+    before: bool | Sequence[bool] = False,
     inputs: Mapping[str, Input] | None = None,
     integrator: AbstractIntegrator | None = None,
 ) -> Solution:
@@ -112,10 +129,11 @@ def simulate(
         model: the model.
         regimen: what is given.
         times: sampling times, increasing, in the model's time unit, shape (times,). At a dose time the value is the one
-            after the dose.
+            after the dose, as in NONMEM.
         parameters: values that replace the typical ones, by name.
         observables: what to return (default: every observable and species).
         summaries: endpoints such as `Max("C")`, computed during the solve.
+        before: True for the values before the doses given at exactly the sampling times; or one truth value per time.
         inputs: values in time of parameters of a `time_varying` model, besides those of the regimen.
         integrator: default `AutomaticIntegrator()`: Rodas5P, rtol 1e-6, atol 1e-12.
 
@@ -125,7 +143,7 @@ def simulate(
     """
     integrator = integrator or AutomaticIntegrator()
     regimen = regimen.with_inputs(inputs or {})
-    request = solve_request(model, [regimen], times, observables, summaries)
+    request = solve_request(model, [regimen], times, observables, summaries, before)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
     theta = model.theta_with(parameters)
     require_same_start(regimen, model, theta[None], request.t0, "`parameters`")

@@ -33,7 +33,7 @@ from qspx import (
 )
 from qspx._errors import ModelError
 from qspx._status import Status
-from qspx.dosing import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events
 from qspx.integrate import SolveRequest
 from qspx.simulation import endpoint_function
 

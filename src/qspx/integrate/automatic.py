@@ -22,7 +22,7 @@ class EngineWarning(UserWarning):
 @dataclasses.dataclass(frozen=True)
 class AutomaticIntegrator(AbstractIntegrator):
     """`BatchIntegrator` where every function of the model has a scalar program, else `DiffraxIntegrator` with the same
-    tolerances and an `EngineWarning`. Which one ran is in the manifest. Derivatives are those of `DiffraxIntegrator`.
+    tolerances and an `EngineWarning`. Which one ran is in the manifest. Derivatives in both modes.
 
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
@@ -57,7 +57,10 @@ class AutomaticIntegrator(AbstractIntegrator):
         return self.chosen(request).solve_batch(request, theta, events, samples)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
-        return self._portable().solve_one(request, theta, events)
+        return self.chosen(request).solve_one(request, theta, events)
+
+    def solve_traced(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
+        return self.chosen(request).solve_traced(request, theta, events)
 
     @property
     def settings(self) -> dict[str, object]:

@@ -11,6 +11,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from qspx.integrate.derivatives import pullback
 from qspx.integrate.graph import Graph
 from qspx.integrate.lowering import Lowered
@@ -132,7 +134,7 @@ def copied(g: Graph, program: Program, read: dict[tuple[str, int], int]) -> dict
         def __init__(self, group: str):
             self.group = group
 
-        def __getitem__(self, position: int) -> int:
+        def __getitem__(self, position: np.integer) -> int:
             place = (self.group, int(position))
             read[place] = g.input(*place)
             return read[place]

@@ -6,13 +6,14 @@ import dataclasses
 import warnings
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import SolveError
 from qspx._precision import PrecisionWarning, require_x64
 from qspx.dose_events import DoseEvents, subject_doses
+from qspx.integrate import native_op
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
-from qspx.integrate.diffrax_integrator import DiffraxIntegrator
 from qspx.integrate.native_call import NativeSettings, compiled, forward, solution
 from qspx.integrate.native_code import DOUBLE, FLOAT
 from qspx.integrate.tableaux import RODAS5P
@@ -25,8 +26,8 @@ _SMALLEST_RTOL, _SMALLEST_ATOL = 1e-5, 1e-15
 @dataclasses.dataclass(frozen=True)
 class BatchIntegrator(AbstractIntegrator):
     """Adaptive integration of many subjects by machine code made for the model: Rodas5P (Steinebach 2023) with the
-    Jacobian's sparse factors written out. Same definitions and tolerances as `DiffraxIntegrator`; derivatives
-    (`solve_one`) are those of `DiffraxIntegrator`.
+    Jacobian's sparse factors written out. Same definitions and tolerances as `DiffraxIntegrator`. Derivatives are those
+    of the accepted steps, in reverse and in forward mode.
 
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
@@ -95,8 +96,14 @@ class BatchIntegrator(AbstractIntegrator):
         compiled(request, self._native)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
-        plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
-        return plain.solve_one(request, theta, events)
+        rows = DoseEvents(*(jnp.asarray(x)[None] for x in events))
+        return tuple(x[0] for x in self.solve_traced(request, jnp.asarray(theta)[None], rows))
+
+    def solve_traced(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
+        require_x64()
+        doses = subject_doses(request.model, jnp.asarray(theta, float), DoseEvents(*map(jnp.asarray, events)), jnp)
+        samples = Samples.common(request, len(theta))
+        return native_op.solve(request, dataclasses.replace(self._native, real=DOUBLE), theta, doses, samples)
 
     def solve_batch(
         self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None

@@ -2,7 +2,7 @@
 
 Where a function has a kink the derivative is the one of a branch: of the branch taken for SELECT, of the argument that
 varies for MAX and MIN of equal values (so d max(y, 0) / dy is 1 at y = 0). Branches are selected and never multiplied
-by zero, so an infinite derivative in the branch not taken does no harm.
+by zero, and a cotangent of zero stays zero, so an infinite derivative in the branch not taken does no harm.
 """
 
 from __future__ import annotations
@@ -80,9 +80,17 @@ def _cotangents(g: Graph, k: int, bar: int, active: set[int]) -> list[tuple[int,
         zero = g.constant(0.0)
         shares = [(yes, g.node(Op.SELECT, condition, bar, zero)), (no, g.node(Op.SELECT, condition, zero, bar))]
         return [(j, share) for j, share in shares if j in active]
-    return [
-        (j, g.node(Op.MUL, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active
-    ]
+    return [(j, _share(g, _partial(g, k, position), bar)) for position, j in enumerate(g.operands[k]) if j in active]
+
+
+def _share(g: Graph, partial: int, bar: int) -> int:
+    """partial * bar, and zero where the cotangent is zero although the derivative is infinite: then nothing depends on
+    this operand, for instance because it is the branch not taken."""
+    product = g.node(Op.MUL, partial, bar)
+    if g.tame[partial] or g.ops[bar] is Op.CONST:
+        return product
+    zero = g.constant(0.0)
+    return g.node(Op.SELECT, g.node(Op.EQ, bar, zero), zero, product)
 
 
 def _branches(g: Graph, k: int) -> tuple[int, int, int]:
@@ -115,14 +123,13 @@ def _div(g: Graph, k: int, position: int, a: int, b: int) -> int:
 
 
 def _pow(g: Graph, k: int, position: int, a: int, b: int) -> int:
-    """b a^b / a and a^b log a. At a = 0 the first is b times 0, 1 or infinity, the second is 0, as in jax."""
+    """b a^b / a and a^b log a. At a = 0 the first is 1 for b = 1, else 0, and the second is 0: as in jax but for the
+    infinite slope with b < 1, see `_sqrt`."""
     zero, one = g.constant(0.0), g.constant(1.0)
     at_zero = g.node(Op.EQ, a, zero)
     if position == 1:
         return g.node(Op.MUL, k, g.node(Op.LOG, g.node(Op.SELECT, at_zero, one, a)))
-    flat = g.node(Op.OR, g.node(Op.LT, one, b), g.node(Op.EQ, b, zero))
-    edge = g.node(Op.SELECT, flat, zero, g.constant(math.inf))
-    edge = g.node(Op.SELECT, g.node(Op.EQ, b, one), one, edge)
+    edge = g.node(Op.SELECT, g.node(Op.EQ, b, one), one, zero)
     return g.node(Op.MUL, b, g.node(Op.SELECT, at_zero, edge, _over(g, k, a)))
 
 
@@ -142,6 +149,13 @@ def _abs(g: Graph, a: int) -> int:
     return g.node(Op.SELECT, g.node(Op.EQ, a, g.constant(0.0)), g.constant(0.0), sign)
 
 
+def _sqrt(g: Graph, k: int) -> int:
+    """0.5 / sqrt(a), and 0 at a = 0, where the slope is infinite: a Rosenbrock step with a Jacobian that is wrong in
+    one entry at one point is small but right, one with an infinite entry cannot be taken."""
+    zero = g.constant(0.0)
+    return g.node(Op.SELECT, g.node(Op.EQ, k, zero), zero, _over(g, g.constant(0.5), k))
+
+
 def _erf(g: Graph, a: int) -> int:
     return g.node(Op.MUL, g.constant(2 / math.sqrt(math.pi)), g.node(Op.EXP, g.node(Op.NEG, g.node(Op.MUL, a, a))))
 
@@ -159,7 +173,7 @@ _PARTIALS: dict[Op, Callable] = {
     Op.REM: _rem,
     Op.NEG: lambda g, k, position, a: g.constant(-1.0),
     Op.ABS: lambda g, k, position, a: _abs(g, a),
-    Op.SQRT: lambda g, k, position, a: _over(g, g.constant(0.5), k),
+    Op.SQRT: lambda g, k, position, a: _sqrt(g, k),
     Op.EXP: lambda g, k, position, a: k,
     Op.EXPM1: lambda g, k, position, a: g.node(Op.ADD, k, g.constant(1.0)),
     Op.LOG: lambda g, k, position, a: _over(g, g.constant(1.0), a),
