@@ -244,11 +244,12 @@ def test_a_network_with_a_rate_constant_that_changes(engine):
 # derivatives ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reverse", [True, False])
-def test_derivatives_by_parameters(reverse):
-    integrator = qspx.DiffraxIntegrator(**TIGHT, reverse=reverse)
+@pytest.mark.parametrize("how", ["reverse", "forward", "native"])
+def test_derivatives_by_parameters(how):
+    diffrax = qspx.DiffraxIntegrator(**TIGHT, reverse=how == "reverse")
+    integrator = qspx.BatchIntegrator(**TIGHT) if how == "native" else diffrax
     f = endpoint_function(MODEL, ONE.with_inputs({"CL": STEPS}), [Last("A", end=20.0)], integrator)
-    derive = jax.jacrev if reverse else jax.jacfwd
+    derive = jax.jacfwd if how == "forward" else jax.jacrev
     by_theta, by_scale = derive(f, argnums=(0, 1))(jnp.asarray(MODEL.theta), 1.0)
     lost = steps(20.0) / V
     level = 100 * math.exp(-lost)
