@@ -47,14 +47,21 @@ def test_a_dose_method_in_one_file_outside_the_package(page, tmp_path):
 
 def test_regimens_and_event_tables(repo_root, capsys):
     page, found = blocks(repo_root / "docs" / "dosing.md"), {}
-    for name in ("model", "regimen", "table"):
+    for name in ("model", "regimen", "varying", "table"):
         exec(page[name], found)
+    np.testing.assert_allclose(found["found"]["CL_now"], [1.1, 1.1, 0.8, 0.4])
+    cohort = qspx.Cohort(found["model"], found["model"].theta[None], np.zeros(1))
+    result = qspx.simulate_cohort(found["model"], cohort, qspx.Protocol(tuple(found["arms"])), progress=False)
+    falling, inhibited = result.trajectories["CP"][:, 0, 1]
+    assert falling > inhibited and falling == pytest.approx(found["found"]["CP"][-1], rel=1e-5)
     shown = capsys.readouterr().out
     assert "event table for Oral: 2 subjects, 7 records (4 observation, 2 dose, 1 reset and dose)" in shown
     predicted = found["predicted"]
     assert list(predicted) == ["ID", "TIME", "EVID", "CP", "status"] and (predicted["status"] == "ok").all()
     kept = np.exp(-0.8 / 20 * np.array([6.0, 24.0]))  # subject 2: a steady state at 0, 4 h of 20 mg/h, then nothing
     assert predicted["CP"][6] / predicted["CP"][5] == pytest.approx(kept[1] / kept[0], rel=1e-5)
+    exec(page["covariates"], found)
+    np.testing.assert_allclose(found["predicted"]["CL_now"], [1.1, 0.9, 0.7])
 
 
 def pages(repo_root):

@@ -253,7 +253,7 @@ BASE_FRAME = pd.DataFrame(BASE)
             {"AMT": [5, 0, 0], "RATE": [0, 0, 2], "SS": [0, 0, 1], "II": [0, 0, 24]},
             r"row 4, column `II`: 0 was expected for a constant infusion, but `24` was given",
         ),
-        ({"CL": [1, 2, 1]}, r"row 3, column `CL`: parameter `CL` of Depot is 2 here, but 1 in row 2.*not supported"),
+        ({"CL": [1, 2, 1]}, r"row 3, column `CL`: parameter `CL` of Depot is 2 here, but 1 in row 2.*time_varying"),
         ({"CL": [1, 1, "."]}, r"row 4, column `CL`: a value of parameter `CL` was expected.*columns=\{'CL': None\}"),
         ({"CL": [1, 1, "low"]}, r"row 4, column `CL`: a number was expected, but `low` was given"),
         ({"DATE": ["2020-01-01"] * 3}, r"column `DATE`, but clock times.*columns=\{'DATE': None\}"),

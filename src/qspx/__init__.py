@@ -30,6 +30,7 @@ _NAMES = {
     "dosing": ("Dose", "Regimen"),
     "event_table": ("EventTable", "events_frame"),
     "fih": ("DoseRationale", "compare_doses"),
+    "inputs": ("Input",),
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "loading": ("load_model",),
     "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
@@ -40,6 +41,7 @@ _NAMES = {
     "simulation": ("simulate",),
     "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
+    "varying": ("time_varying",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -66,6 +68,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.event_table import events_frame as events_frame
     from qspx.fih import DoseRationale as DoseRationale
     from qspx.fih import compare_doses as compare_doses
+    from qspx.inputs import Input as Input
     from qspx.integrate import AutomaticIntegrator as AutomaticIntegrator
     from qspx.integrate import BatchIntegrator as BatchIntegrator
     from qspx.integrate import CudaIntegrator as CudaIntegrator
@@ -93,6 +96,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.summaries import TimeBelow as TimeBelow
     from qspx.summaries import Tmax as Tmax
     from qspx.table_run import simulate_table as simulate_table
+    from qspx.varying import time_varying as time_varying
 
 
 def __getattr__(name: str) -> Any:

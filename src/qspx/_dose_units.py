@@ -33,9 +33,9 @@ def constant_or_parameter(
     if not isinstance(value, str):
         return (default if value is None else float(value)), -1
     index = model.parameter_index(value)
+    model.check_role(role, value, where)
     if role == "rate":
         return _rate_factor(value, dose.into, model, where), index
-    model.check_role(role, value, where)
     return default, index
 
 

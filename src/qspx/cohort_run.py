@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from qspx._errors import ProtocolError, SolveError
+from qspx._input_events import require_same_start
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
@@ -157,7 +158,7 @@ class _Plan:
             for name in a.covariates:
                 model.parameter_index(name)
         subjects = model.theta if cohort.is_traced else cohort.theta
-        return cls(
+        plan = cls(
             request,
             cohort,
             protocol,
@@ -165,6 +166,10 @@ class _Plan:
             tuple(stacked_events(regimens, model, [subjects] * len(regimens))),
             shard,
         )
+        for i, a in enumerate(() if cohort.is_traced else protocol.arms):
+            theta = plan._arm_theta(i, slice(None))[cohort.status == Status.OK]
+            require_same_start(a.regimen, model, theta, request.t0, f"the `covariates` of arm `{a.name}`")
+        return plan
 
     @property
     def rows(self) -> int:

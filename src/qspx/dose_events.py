@@ -15,10 +15,12 @@ import numpy as np
 
 from qspx._dose_units import amount_factor, constant_or_parameter, in_model_time
 from qspx._errors import DoseError
+from qspx._input_events import for_weight, input_events, inputs_in_model_units
 from qspx.dosing import Dose, Regimen
 from qspx.model import AbstractModel
 
 RESET, STEADY, ADDED_STEADY = 1, 2, 3  # kinds of mark
+INPUT = 5  # kind of what changes an input; no mark
 _ONE_TOO_FAR = 4  # kind of the last past dose: a subject in whom it still acts has more of them than there are rows
 _MOST_PAST_DOSES = 1000  # of a steady state; a subject with longer infusions, or a longer lag, is not solved
 CONSTANT_INTERVAL = 1000.0  # time units after which a constant infusion is looked at again; any length serves
@@ -31,7 +33,7 @@ class DoseEvents(NamedTuple):
     A parameter index of -1 means that the constant beside it holds. Padding has time = inf and amount = 0.
     `rate` > 0 is an infusion by rate (a factor for the parameter where `rate_index` says so). What happens from `until`
     on is cancelled. `kind` marks resets and steady states of doses `interval` apart; rows with `back` = k are the dose
-    that a steady state at `time` has had k intervals before the one to come.
+    that a steady state at `time` has had k intervals before the one to come; rows of kind INPUT are no doses.
     """
 
     time: Any
@@ -52,6 +54,11 @@ class DoseEvents(NamedTuple):
     interval: Any
     back: Any
 
+    def scaled(self, factor: Any) -> DoseEvents:
+        """Amounts of doses times a factor; inputs as they are."""
+        is_dose = self.kind != INPUT
+        return self._replace(amount=self.amount * is_dose * factor + self.amount * ~is_dose)
+
 
 PADDING = DoseEvents(np.inf, 0.0, 0, 0.0, 0.0, 0.0, 1.0, -1, 0.0, -1, -1, 0.0, -1, np.inf, 0, 0.0, 0)
 _INTEGERS = {f for f in DoseEvents._fields if f.endswith("_index")} | {"species", "kind", "back"}
@@ -66,11 +73,14 @@ def dose_events(
     doses whose lag or duration is a parameter look at them. Raises `DoseError` or `UnitError` naming the dose.
     """
     subjects = model.theta[None] if theta is None else np.atleast_2d(theta)
+    inputs = inputs_in_model_units(regimen, model)
     rows = [PADDING._replace(time=t, kind=RESET) for t in _reset_times(regimen, model)]
+    rows += [PADDING._replace(kind=INPUT, **fields) for fields in input_events(regimen, model)]
     for i, dose in enumerate(regimen.doses):
         where = f"dose {i} ({dose.amount:g} {dose.unit} into `{dose.into}`)"
         first = _first_event(dose, model, regimen.time_unit, where)
-        rows += _repeats(first, dose, _cancelled_from(regimen, i, model), model, subjects)
+        events = _repeats(first, dose, _cancelled_from(regimen, i, model), model, subjects)
+        rows += [for_weight(event, inputs, model, where) for event in events]
     if size is not None and size < len(rows):
         raise DoseError(f"Argument `size` is {size}, but the regimen holds {len(rows)} events.")
     return _as_arrays([*rows, *[PADDING] * ((size or len(rows)) - len(rows))])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from qspx._errors import DoseError
+from qspx.inputs import Input
 from qspx.units import split_per_kg, unit
 
 
@@ -113,15 +114,18 @@ class Regimen:
         time_unit: of all times.
         resets: times at which every species goes back to its initial value and whatever was given before is forgotten:
             infusions end, and doses and repeats that are still to come are cancelled. Doses given at exactly that time
-            come after it.
+            come after it. Inputs go on.
+        inputs: values in time of parameters of a `time_varying` model, by name; they are not scaled with the doses.
     """
 
     doses: tuple[Dose, ...]
     time_unit: str = "day"
     resets: tuple[float, ...] = ()
+    inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         object.__setattr__(self, "doses", tuple(self.doses))
+        object.__setattr__(self, "inputs", dict(self.inputs))
         object.__setattr__(self, "resets", tuple(sorted(float(t) for t in self.resets)))
         _require(len(self.doses) > 0, "Argument `doses` must hold at least one Dose, but it is empty.")
         times = [d.at for d in self.doses]
@@ -134,6 +138,11 @@ class Regimen:
         _require(
             all(map(math.isfinite, self.resets)), f"Argument `resets` must be finite, but {self.resets} was given."
         )
+        for name, given in self.inputs.items():
+            _require(
+                isinstance(given, Input),
+                f"Argument `inputs` must map names of parameters to Input objects, but `{name}` is {given!r}.",
+            )
         unit(self.time_unit)
 
     @classmethod
@@ -191,6 +200,10 @@ class Regimen:
         _require(self.target > 0, "a regimen without drug cannot be scaled")
         return dataclasses.replace(self, doses=tuple(_scaled(d, target / self.target, target) for d in self.doses))
 
+    def with_inputs(self, inputs: Mapping[str, Input]) -> Regimen:
+        """The same doses with these inputs as well; they replace those of the same name."""
+        return dataclasses.replace(self, inputs={**self.inputs, **inputs})
+
     @property
     def has_marks(self) -> bool:
         """Whether it holds a reset or a steady state."""
@@ -202,7 +215,8 @@ class Regimen:
         text = f"{amounts} {self.doses[0].unit} into {self.doses[0].into} at {self.time_unit} {days}"
         repeated = [f"{d.additional} more every {d.every:g} from {d.at:g}" for d in self.doses if d.additional]
         steady = [f"steady state at {d.at:g}" for d in self.doses if d.steady_state]
-        return "; ".join([text, *repeated, *steady, *(f"reset at {t:g}" for t in self.resets)])
+        resets = [f"reset at {t:g}" for t in self.resets]
+        return "; ".join([text, *repeated, *steady, *resets, *(f"{k} {v}" for k, v in self.inputs.items())])
 
 
 def _scaled(dose: Dose, factor: float, target: float) -> Dose:

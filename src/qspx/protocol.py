@@ -9,6 +9,7 @@ import numpy as np
 
 from qspx._errors import ProtocolError
 from qspx.dosing import Regimen
+from qspx.inputs import Input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +22,10 @@ class Arm:
         times: sampling times in the model's time unit, increasing, shape (times,); may be empty.
         observables: observables or species to keep at those times.
         covariates: parameters that take this value for every subject of the arm.
-        before: for values before the doses given at exactly those times: True, or one truth value per time.
         dose: the dose level that the arm stands for, in the regimen's unit (default: its target dose).
+        before: for values before the doses given at exactly those times: True, or one truth value per time.
+        inputs: values in time of parameters of a `time_varying` model, the same for every subject of the arm; they go
+            into `regimen`, whose time unit they share.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Arm:
     covariates: Mapping[str, float] = dataclasses.field(default_factory=dict)
     dose: float | None = None
     before: bool | Sequence[bool] = False
+    inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         times = tuple(float(t) for t in self.times)
@@ -49,6 +53,7 @@ class Arm:
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "before", early)
         object.__setattr__(self, "observables", tuple(self.observables))
+        object.__setattr__(self, "regimen", self.regimen.with_inputs(self.inputs))
         if self.dose is None:
             object.__setattr__(self, "dose", self.regimen.target)
 

@@ -60,9 +60,7 @@ def elasticities(
 
     def log_metric(shift):
         moved = base.at[columns].multiply(jnp.exp(shift[:-1]), unique_indices=True)
-        _, summaries, status, _, _ = integrator.solve_one(
-            request, moved, events._replace(amount=events.amount * jnp.exp(shift[-1]))
-        )
+        _, summaries, status, _, _ = integrator.solve_one(request, moved, events.scaled(jnp.exp(shift[-1])))
         return jnp.log(summaries[0]), (summaries[0], status)
 
     slopes, (value, status) = jax.jit(jax.jacfwd(log_metric, has_aux=True))(jnp.zeros(len(names) + 1))

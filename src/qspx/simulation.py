@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspx._errors import SolveError, closest
+from qspx._input_events import require_same_start
 from qspx._status import STATUS_ADVICE, Status
 from qspx.cohort import impossible
 from qspx.dose_events import DoseEvents, dose_events
 from qspx.dosing import Regimen
+from qspx.inputs import Input
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
@@ -118,6 +120,7 @@ def simulate(
     observables: Sequence[str] | None = None,
     summaries: Sequence[AbstractSummary] = (),
     before: bool | Sequence[bool] = False,
+    inputs: Mapping[str, Input] | None = None,
     integrator: AbstractIntegrator | None = None,
 ) -> Solution:
     """Simulate one subject.
@@ -131,6 +134,7 @@ def simulate(
         observables: what to return (default: every observable and species).
         summaries: endpoints such as `Max("C")`, computed during the solve.
         before: True for the values before the doses given at exactly the sampling times; or one truth value per time.
+        inputs: values in time of parameters of a `time_varying` model, besides those of the regimen.
         integrator: default `AutomaticIntegrator()`: Rodas5P, rtol 1e-6, atol 1e-12.
 
     Raises:
@@ -138,9 +142,11 @@ def simulate(
         SolveError: if the solve failed; the message names the reason.
     """
     integrator = integrator or AutomaticIntegrator()
+    regimen = regimen.with_inputs(inputs or {})
     request = solve_request(model, [regimen], times, observables, summaries, before)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
     theta = model.theta_with(parameters)
+    require_same_start(regimen, model, theta[None], request.t0, "`parameters`")
     if wrong := [reason for reason, rows in impossible(model, theta[None]).items() if rows[0]]:
         name = wrong[0].split()[0]
         value = theta[model.parameter_index(name)]
@@ -164,12 +170,14 @@ def endpoint_function(
     summaries: Sequence[AbstractSummary],
     integrator: AbstractIntegrator | None = None,
 ) -> Callable[[Any, Any], Any]:
-    """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount."""
+    """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount.
+    An input replaces its parameter, so that the summaries depend on that element of theta only through what comes
+    before the input begins."""
     integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], (), (), summaries)
     events = dose_events(regimen, model)
 
     def endpoints(theta, scale):
-        return integrator.solve_one(request, theta, events._replace(amount=events.amount * scale))[1]
+        return integrator.solve_one(request, theta, events.scaled(scale))[1]
 
     return endpoints

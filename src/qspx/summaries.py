@@ -184,6 +184,7 @@ class _OfThreshold(AbstractSummary):
                 f"{type(self).__name__}({self.observable!r}): `threshold` must be a number or name a parameter, but "
                 f"{model.name} has no parameter `{self.threshold}`.{closest(self.threshold, model.parameters)}"
             )
+        model.check_role("threshold", self.threshold, f"{type(self).__name__}({self.observable!r})")
         own, given = model.outputs[self.observable].unit, model.parameters[self.threshold].unit
         if unit(own) != unit(given):
             raise ModelError(

@@ -19,6 +19,7 @@ from qspx.event_table.records import DOSE, RESET, RESET_AND_DOSE
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.base import Samples
 from qspx.model import AbstractModel
+from qspx.varying import TimeVarying
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,10 @@ def simulate_table(
     """Predict every record of an event table.
 
     Subjects start from the model's initial values at their first record. A record shows the value after all that stands
-    above it, and after what it gives itself; a dose that is still to come, for its lag, is not in it. Never raises for
-    one subject: its `status` says what became of it, and its numbers are NaN where that is not `ok`.
+    above it, and after what it gives itself; a dose that is still to come, for its lag, is not in it. An observable
+    that reads a covariate that changes in time is shown with the value that holds for the record; next to doses at the
+    same time this takes solves of their own, so ask for the `observables` that are needed. Never raises for one
+    subject: its `status` says what became of it, and its numbers are NaN where that is not `ok`.
 
     Args:
         model: the model that the table was read for.
@@ -47,7 +50,8 @@ def simulate_table(
         observables: observables or species to predict (default: all).
         parameters: typical values to replace, by name, of parameters that are no column of the table.
         theta: parameters of the subjects instead of the table's, shape (subjects, parameters). Of parameters that
-            change from record to record (`table.changing`), doses keep the value in their record.
+            change from record to record (`table.changing`), doses keep the value in their record, and those that
+            change in time (`table.covariates`) keep the table's values from their first change on.
         integrator: default `AutomaticIntegrator()`.
 
     Returns:
@@ -68,7 +72,8 @@ def simulate_table(
     status = np.full(len(table), int(Status.OK))
     for rows in impossible(model, theta).values():
         status[rows] = Status.IMPLAUSIBLE
-    plan = _Plan.of(model, table, theta, np.flatnonzero(status == Status.OK))
+    watched = isinstance(model, TimeVarying) and model.may_jump(names)
+    plan = _Plan.of(model, table, theta, np.flatnonzero(status == Status.OK), watched)
     values = np.full((len(table.time), len(names)), np.nan)
     if plan.runs:
         solution = plan.solve(names, theta, integrator or AutomaticIntegrator())
@@ -127,11 +132,14 @@ class _Plan:
     t0: float
 
     @classmethod
-    def of(cls, model: AbstractModel, table: EventTable, theta: np.ndarray, subjects: np.ndarray) -> _Plan:
+    def of(
+        cls, model: AbstractModel, table: EventTable, theta: np.ndarray, subjects: np.ndarray, watched: bool
+    ) -> _Plan:
+        """`watched`: whether what is asked for may jump with a covariate."""
         told, which = np.unique(table.time, return_inverse=True)
         times = np.array([in_model_time(float(t), table.time_unit, model) for t in told])[which]
         t0 = float(times[table.first[subjects]].min()) if len(subjects) else 0.0
-        runs = [run for s in subjects for run in _runs(model, table, theta[s], int(s), times, t0)]
+        runs = [run for s in subjects for run in _runs(model, table, theta[s], int(s), times, t0, watched)]
         return cls(model, tuple(runs), t0)
 
     def solve(self, names: tuple[str, ...], theta: np.ndarray, integrator: AbstractIntegrator) -> BatchSolution:
@@ -163,9 +171,16 @@ class _Plan:
 
 
 def _runs(
-    model: AbstractModel, table: EventTable, theta: np.ndarray, subject: int, times: np.ndarray, t0: float
+    model: AbstractModel,
+    table: EventTable,
+    theta: np.ndarray,
+    subject: int,
+    times: np.ndarray,
+    t0: float,
+    watched: bool,
 ) -> list[_Run]:
-    """The subject's rows of the batch; the first has the whole regimen."""
+    """The subject's rows of the batch; the first has the whole regimen. A covariate that jumps acts as a dose does
+    where it is `watched`: a record shows the value that holds for it."""
     mine = table.records(subject)
     begin = table.time[mine[0]]
     late = times[mine[0]] > t0  # where the run starts with another subject, this one is put back at its first record
@@ -175,19 +190,23 @@ def _runs(
         return dataclasses.replace(found, resets=(begin, *found.resets)) if late else found
 
     acts = np.isin(table.evid[mine], (DOSE, RESET, RESET_AND_DOSE))
-    acted = np.concatenate([[0], np.cumsum(acts)])  # how many act in the first 0, 1, ... records
     now = table.time[mine]
     earliest, latest = (np.searchsorted(now, now, side) for side in ("left", "right"))  # records at the same time
+    with_it, after_it = table.covariates.steps(mine) if watched else (np.zeros(len(mine), bool),) * 2
+    acts = acts.astype(int) + (with_it & (earliest == np.arange(len(mine))))
+    acted = np.concatenate([[0], np.cumsum(acts)])  # how much has acted in the first 0, 1, ... records
+    varies = bool(table.covariates.of(mine))  # then a row of its own holds for one time only
     arrivals = _Arrivals.of(model, table, theta, mine)
     main, extra = _Run(subject, regimen()), {}
     for k, i in enumerate(mine):
-        here, later = acted[k + 1] - acted[earliest[k]], acted[latest[k]] - acted[k + 1]
+        here, later = acted[k + 1] - acted[earliest[k]], acted[latest[k]] - acted[k + 1] + after_it[k]
         if not later:
             main.add(int(i), float(times[i]), before=False)
         elif here or (late and now[k] == begin) or arrivals.may_hit(float(now[k]), k):
-            if acted[k + 1] not in extra:
-                extra[acted[k + 1]] = _Run(subject, regimen(k + 1))
-            extra[acted[k + 1]].add(int(i), float(times[i]), before=False)
+            key = (acted[k + 1], now[k] if varies else 0.0)
+            if key not in extra:
+                extra[key] = _Run(subject, regimen(k + 1))
+            extra[key].add(int(i), float(times[i]), before=False)
         else:
             main.add(int(i), float(times[i]), before=True)
     return [main, *extra.values()]

@@ -13,7 +13,7 @@ from qspx.dosing import Dose
 from qspx.event_table.records import plain
 from qspx.event_table.sheet import Sheet
 from qspx.model import AbstractModel
-from qspx.units import conversion
+from qspx.units import conversion, split_per_kg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,8 @@ def _species(
 
 @dataclasses.dataclass(frozen=True)
 class DoseReader:
-    """Makes a `Dose` of a dose record. own: see `TableParameters`; into: see `read_species`."""
+    """Makes a `Dose` of a dose record. own: see `TableParameters`; into: see `read_species`; weights: see
+    `Covariates.weights`."""
 
     sheet: Sheet
     model: AbstractModel
@@ -117,15 +118,16 @@ class DoseReader:
     own: Mapping[str, np.ndarray]
     into: list[str]
     time: np.ndarray
+    weights: np.ndarray | None
 
     def dose(self, i: int) -> Dose:
         """The dose of record i. Raises `DoseError` or `UnitError` naming the record."""
-        g = self.given
-        rate = self._modelled("rate", i) if g.rate[i] == -1 else float(g.rate[i]) if g.rate[i] > 0 else None
+        g, (unit, times) = self.given, self._unit(i)
+        rate = self._modelled("rate", i) if g.rate[i] == -1 else float(g.rate[i]) * times if g.rate[i] > 0 else None
         duration = self._modelled("duration", i) if g.rate[i] == -2 else float(g.duration[i]) or None
         return Dose(
-            float(g.amount[i]),
-            self.unit,
+            float(g.amount[i]) * times,
+            unit,
             self.into[i],
             float(self.time[i]),
             duration=duration,
@@ -136,6 +138,13 @@ class DoseReader:
             every=float(g.every[i]) or None,
             steady_state=int(g.steady[i]),
         )
+
+    def _unit(self, i: int) -> tuple[str, float]:
+        """Unit of the dose, and what to multiply its amount by: a dose per kg is for the weight in its own record."""
+        unit, per_kg = split_per_kg(self.unit)
+        if not per_kg or self.weights is None or np.isnan(self.weights[i]):
+            return self.unit, 1.0
+        return unit, float(self.weights[i])
 
     def check_units(self) -> None:
         """Raise `UnitError` or `DoseError`, naming a record, unless amounts can be given to each species."""

@@ -1,8 +1,9 @@
 """Columns that are parameters of the model: one value per subject, or one per dose record.
 
 A parameter that only says how doses arrive (bioavailability, lag, duration or rate of infusions) may change from record
-to record within a subject: each dose takes the value in its own record, and so do its additional doses. Any other must
-be the same in all records of a subject. Empty cells stand for the value that the subject has elsewhere.
+to record within a subject: each dose takes the value in its own record, and so do its additional doses. One that the
+model lets vary in time becomes an input (`covariates`). Any other must be the same in all records of a subject. Empty
+cells stand for the value that the subject has elsewhere.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import dataclasses
 import numpy as np
 
 from qspx._errors import DoseError
+from qspx.event_table.covariates import Covariates
 from qspx.event_table.sheet import Sheet
 from qspx.model import AbstractModel
+from qspx.varying import TimeVarying
 
 DOSE_ROLES = ("bioavailability", "lag", "duration", "rate")
 
@@ -21,17 +24,29 @@ DOSE_ROLES = ("bioavailability", "lag", "duration", "rate")
 @dataclasses.dataclass(frozen=True)
 class TableParameters:
     """theta: (subjects, parameters). own: for each parameter that changes within some subject, the value in each record
-    (records,), and NaN in subjects in whom it does not change."""
+    (records,), and NaN in subjects in whom it does not change. covariates: those that change in time."""
 
     theta: np.ndarray
     own: dict[str, np.ndarray]
+    covariates: Covariates
 
     @classmethod
-    def of(cls, sheet: Sheet, model: AbstractModel, first: np.ndarray, is_dose: np.ndarray) -> TableParameters:
-        """`first`: each subject's first record, and the number of records, (subjects + 1,); `is_dose`: (records,)."""
+    def of(
+        cls,
+        sheet: Sheet,
+        model: AbstractModel,
+        first: np.ndarray,
+        is_dose: np.ndarray,
+        time: np.ndarray,
+        convention: str,
+    ) -> TableParameters:
+        """`first`: each subject's first record, and the number of records, (subjects + 1,); `is_dose`, `time`:
+        (records,); `convention`: see `Covariates`."""
         theta = np.tile(model.theta, (len(first) - 1, 1))
         own: dict[str, np.ndarray] = {}
         free = _only_for_doses(model)
+        varying = model.varying if isinstance(model, TimeVarying) else ()
+        covariates = Covariates(model, convention, time, {})
         for name, column in sheet.parameters.items():
             given = sheet.numbers(column, np.nan)
             counts = is_dose if name in free else np.ones(len(sheet), bool)
@@ -40,12 +55,16 @@ class TableParameters:
                 known = _known(sheet, name, given, counts, records)
                 theta[s, model.parameter_index(name)] = given[known[0]]
                 differs = known[given[known] != given[known[0]]]
-                if len(differs) and name not in free:
+                if not len(differs):
+                    continue
+                if name in varying:
+                    covariates.add(sheet, name, given, records)
+                elif name not in free:
                     _refuse_change(sheet, model, name, given, int(known[0]), int(differs[0]))
-                if len(differs):
+                else:
                     own.setdefault(name, np.full(len(sheet), np.nan))
                     own[name][records] = _in_every_dose(sheet, column, given, is_dose, records)
-        return cls(theta, own)
+        return cls(theta, own, covariates)
 
 
 def _only_for_doses(model: AbstractModel) -> set[str]:
@@ -80,11 +99,10 @@ def _in_every_dose(
 
 
 def _refuse_change(sheet: Sheet, model: AbstractModel, name: str, given: np.ndarray, known: int, differs: int) -> None:
-    """Covariates that change in time: this is where they would be taken on."""
     column = sheet.parameters[name]
     raise DoseError(
         f"{sheet.where(differs, column)}: parameter `{name}` of {model.name} is {given[differs]:g} here, but "
-        f"{given[known]:g} in row {sheet.rows[known]} of the same subject. Covariates that change in time are not "
-        "supported by this reader yet; give each subject one value, or ignore the column with "
+        f"{given[known]:g} in row {sheet.rows[known]} of the same subject. Let it vary in time: read the table for "
+        f"time_varying(model, {name!r}); or give each subject one value, or ignore the column with "
         f"columns={{{column!r}: None}}."
     )

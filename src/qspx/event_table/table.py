@@ -12,6 +12,7 @@ import numpy as np
 
 from qspx._dose_units import amount_unit
 from qspx.dosing import Dose, Regimen
+from qspx.event_table.covariates import Covariates, check_convention
 from qspx.event_table.doses import DoseReader, Given, compartments_of, read_species
 from qspx.event_table.parameters import TableParameters
 from qspx.event_table.records import (
@@ -47,6 +48,7 @@ class EventTable:
         doses: the dose that each record gives, or None.
         columns: the columns that were understood: data item or parameter by name in the file.
         changing: parameters of which doses take the value in their own record.
+        covariates: values of parameters that change in time within a subject.
         ignored: columns that were not understood, and play no part.
     """
 
@@ -62,6 +64,7 @@ class EventTable:
     doses: tuple[Dose | None, ...]
     columns: Mapping[str, str]
     changing: tuple[str, ...]
+    covariates: Covariates
     ignored: tuple[str, ...]
     _frame: pd.DataFrame = dataclasses.field(repr=False)
 
@@ -75,6 +78,7 @@ class EventTable:
         time_unit: str,
         compartments: Mapping[int | str, str] | None = None,
         columns: Mapping[str, str | None] | None = None,
+        covariates: str = "nocb",
     ) -> EventTable:
         """Read a data set.
 
@@ -91,18 +95,25 @@ class EventTable:
             compartments: what CMT means, e.g. {1: "depot", 2: "central"}; default: 1, 2, ... are the species in the
                 order of the model. Names of species are always understood.
             columns: what columns of other names are: a data item or a parameter; None leaves a column out.
+            covariates: how parameters that the model lets vary (`time_varying`) go from record to record. "nocb": the
+                value of a record holds from the record before it, as in NONMEM and by default in mrgsolve; "locf": it
+                holds up to the next record, as by default in rxode2; "linear": straight lines. Every record counts,
+                observations too.
 
         Raises:
             DoseError, UnitError: naming the row of the file, the column, what was found, and the repair.
         """
         conversion(time_unit, model.time_unit)
+        check_convention(covariates)
         sheet = Sheet.of(source, model, columns or {})
         ids, first = read_subjects(sheet)
         time, evid = read_times(sheet, first), read_evid(sheet)
         gives = np.isin(evid, (DOSE, RESET_AND_DOSE))
         into = read_species(sheet, model, gives, compartments_of(model, compartments))
-        parameters = TableParameters.of(sheet, model, first, gives)
-        reader = DoseReader(sheet, model, unit, time_unit, Given.of(sheet, gives), parameters.own, into, time)
+        parameters = TableParameters.of(sheet, model, first, gives, time, covariates)
+        given, weights = Given.of(sheet, gives), parameters.covariates.weights()
+        parameters.covariates.check_steady(sheet, first, given.steady)
+        reader = DoseReader(sheet, model, unit, time_unit, given, parameters.own, into, time, weights)
         reader.check_units()
         doses = tuple(reader.dose(i) if gives[i] else None for i in range(len(sheet)))
         return cls(
@@ -118,6 +129,7 @@ class EventTable:
             doses,
             {column: name for name, column in [*sheet.items.items(), *sheet.parameters.items()]},
             tuple(parameters.own),
+            parameters.covariates,
             sheet.ignored,
             _canonical(sheet, ids, first, time, evid, doses, model),
         )
@@ -151,7 +163,8 @@ class EventTable:
                 doses = [d for d in doses if d.at < self.time[i]]
             if (dose := self.doses[i]) is not None:
                 doses.append(dose)
-        return Regimen(tuple(doses) or (self._nothing(subject),), self.time_unit, tuple(dict.fromkeys(resets)))
+        given = tuple(doses) or (self._nothing(subject),)
+        return Regimen(given, self.time_unit, tuple(dict.fromkeys(resets)), self.covariates.of(mine))
 
     def _nothing(self, subject: int) -> Dose:
         """A dose of amount 0, where a regimen needs one."""
@@ -181,6 +194,8 @@ class EventTable:
         ]
         if self.changing:
             lines.append(f"doses take the value in their own record: {', '.join(self.changing)}")
+        if self.covariates.values:
+            lines.append(f"change in time: {', '.join(self.covariates.values)} ({self.covariates.convention})")
         lines.append(f"columns ignored: {', '.join(self.ignored) or 'none'}")
         return "\n".join(lines)
 

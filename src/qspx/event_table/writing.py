@@ -38,6 +38,12 @@ def events_frame(
     import pandas as pd
 
     unit = regimen.unit
+    if regimen.inputs:
+        raise DoseError(
+            f"the regimen has inputs ({', '.join(regimen.inputs)}), which programs read in different ways from a table "
+            "(see EventTable.read); write the doses alone, events_frame(dataclasses.replace(regimen, inputs={}), ...), "
+            "and add columns for them."
+        )
     rows = [{"TIME": t, "EVID": RESET} for t in regimen.resets]
     rows += [_row(dose, i, model, regimen.time_unit) for i, dose in enumerate(regimen.doses)]
     rows += [{"TIME": float(t), "EVID": OBSERVATION} for t in np.asarray(times, dtype=float).ravel()]

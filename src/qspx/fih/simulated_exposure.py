@@ -63,7 +63,7 @@ def dose_for_metric(
 def _metric_at(request, integrator, shape: DoseEvents, row: np.ndarray, doses: np.ndarray) -> np.ndarray:
     n = len(doses)
     events = DoseEvents(*(np.repeat(f[None], n, axis=0) for f in shape))
-    events = events._replace(amount=events.amount * doses[:, None])
+    events = events.scaled(doses[:, None])
     batch = integrator.solve_batch(request, np.repeat(row[None], n, axis=0), events)
     return np.where(batch.status == Status.OK, batch.summaries[:, 0], np.nan)
 

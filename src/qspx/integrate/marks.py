@@ -50,9 +50,10 @@ def into(species, values, n: int):
     return jnp.sum(jnp.where(species[:, None] == jnp.arange(n)[None], values[:, None], 0.0), axis=0)
 
 
-def jump(doses: SubjectDoses, t, n: int):
-    """Sum of the boluses given at exactly t, shape (species,)."""
-    return into(doses.species, jnp.where(doses.start == t, doses.jump, 0.0), n)
+def jumped(doses: SubjectDoses, t, y):
+    """State after the boluses given at exactly t, added one after the other: an input is set by taking away what is
+    there, which leaves just zero."""
+    return y.at[doses.species].add(jnp.where(doses.start == t, doses.jump, 0.0))
 
 
 def infusion(doses: SubjectDoses, t, n: int, r: RunIn | None):
@@ -86,9 +87,8 @@ def _stop_of_period(doses: SubjectDoses, r: RunIn):
 
 def arrive(doses: SubjectDoses, t, y, r: RunIn | None, origin, tolerances: Tolerances):
     """What happens at stop t, where `y` was reached: (t, y, run-in) to go on with. `origin` is the initial state."""
-    n = len(y)
     if r is None:
-        return t, y + jump(doses, t, n), None
+        return t, jumped(doses, t, y), None
     usual = _pass_marks(doses, t, y, r, origin, jnp.asarray(-1))
     steady = _in_run_in(doses, t, y, r, origin, tolerances)
     return _select(r.number > 0, steady, usual)
@@ -111,7 +111,7 @@ def _pass_marks(doses: SubjectDoses, t, y, r: RunIn, origin, after):
         (e + 1).astype(jnp.int32), jnp.zeros((), bool), jnp.zeros((), bool), origin, jnp.full_like(r.gap, jnp.inf), y
     )
     begin = (doses.turn[e] - doses.interval[e], origin.at[doses.species[e]].add(doses.jump[e]), entered)
-    usual = (t, y + jump(doses, t, len(y)), r._replace(number=jnp.zeros_like(r.number)))
+    usual = (t, jumped(doses, t, y), r._replace(number=jnp.zeros_like(r.number)))
     return _select(steady.any(), begin, usual)
 
 
