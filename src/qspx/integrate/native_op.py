@@ -63,8 +63,8 @@ def _solve_host(*args: Any, request: SolveRequest, settings: NativeSettings) -> 
 def _push_host(*args: Any, request: SolveRequest, settings: NativeSettings) -> tuple[np.ndarray, ...]:
     theta, doses, samples = _split(args[:_ARGUMENTS])
     records, status, *dots = (np.asarray(a) for a in args[_ARGUMENTS:])
-    named = dict(zip(DIFFERENTIABLE, dots, strict=True))
-    theta_dot = named.pop("theta")
+    named = dict(zip((f"{k}_dot" for k in DIFFERENTIABLE), dots, strict=True))
+    theta_dot = named.pop("theta_dot")
     return pushed_forward(request, settings, theta, doses, samples, records, status, theta_dot, named)
 
 
