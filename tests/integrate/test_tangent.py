@@ -20,8 +20,9 @@ from qspx.integrate import sweep_call, tangent_call
 from qspx.integrate.backward import backward
 from qspx.integrate.base import Samples
 from qspx.integrate.forward_tangents import forward_tangents
+from qspx.integrate.loop_arrays import solution
 from qspx.integrate.lowering import lower_functions
-from qspx.integrate.native_call import NativeSettings, solution
+from qspx.integrate.native_call import NativeSettings
 from qspx.summaries import AUC, Max, Min, TimeAbove, Tmax
 
 
