@@ -46,13 +46,13 @@ def elasticities(
     theta: np.ndarray | None = None,
     integrator: AbstractIntegrator | None = None,
 ) -> Elasticities:
-    """Exact local elasticities of an endpoint by forward-mode differentiation through the solve.
+    """Exact local elasticities of an endpoint, by differentiation through the solve.
 
     Parameters that are zero, or declared as constants, are left out. Raises `SolveError` if the subject cannot be
     solved.
     """
-    integrator = integrator or AutomaticIntegrator()
     request = solve_request(model, [regimen], (), (), [metric])
+    integrator = (integrator or AutomaticIntegrator()).chosen(request)
     events = dose_events(regimen, model)
     base = jnp.asarray(model.theta if theta is None else theta)
     names = [k for i, (k, p) in enumerate(model.parameters.items()) if base[i] != 0 and p.tag != "constant"]
@@ -63,7 +63,8 @@ def elasticities(
         _, summaries, status, _, _ = integrator.solve_one(request, moved, events.scaled(jnp.exp(shift[-1])))
         return jnp.log(summaries[0]), (summaries[0], status)
 
-    slopes, (value, status) = jax.jit(jax.jacfwd(log_metric, has_aux=True))(jnp.zeros(len(names) + 1))
+    derivative = jax.jacrev if integrator.reversible else jax.jacfwd
+    slopes, (value, status) = jax.jit(derivative(log_metric, has_aux=True))(jnp.zeros(len(names) + 1))
     if int(status) != Status.OK or not np.isfinite(slopes).all():
         raise SolveError(
             f"the elasticities of {metric.name} cannot be computed: the typical subject ended with status "

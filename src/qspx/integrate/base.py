@@ -118,6 +118,11 @@ class AbstractIntegrator(abc.ABC):
         """The integrator that will solve this request: itself, unless it picks among others."""
         return self
 
+    @property
+    def reversible(self) -> bool:
+        """Whether reverse-mode differentiation (`jax.grad`) passes through `solve_one`."""
+        return False
+
     def for_one(self) -> AbstractIntegrator:
         """The same integrator set up for a single subject; results agree to the tolerance, not bit for bit."""
         return self

@@ -80,6 +80,10 @@ class BatchIntegrator(AbstractIntegrator):
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
         compiled(request, self._native)
 
+    @property
+    def reversible(self) -> bool:
+        return True
+
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         rows = DoseEvents(*(jnp.asarray(x)[None] for x in events))
         return tuple(x[0] for x in self.solve_traced(request, jnp.asarray(theta)[None], rows))

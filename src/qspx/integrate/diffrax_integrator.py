@@ -60,6 +60,10 @@ class DiffraxIntegrator(AbstractIntegrator):
             "lanes": self.lanes,
         }
 
+    @property
+    def reversible(self) -> bool:
+        return self.reverse
+
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         require_x64()
         return run(request, self._loop_settings, jnp.asarray(theta), DoseEvents(*map(jnp.asarray, events)))
