@@ -1,4 +1,4 @@
-"""Progress of long work, on the host: a bar on a terminal, a line every half minute elsewhere."""
+"""Progress of long work, on the host: a bar on a terminal, a line every half minute elsewhere, and how fast it was."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+WORTH_A_LINE = 2.0  # seconds
 
 
 class Reporter(Protocol):
@@ -47,9 +49,11 @@ class _Bar:
 @contextmanager
 def report(label: str, total: int, done: int = 0, show: bool | None = None) -> Iterator[Reporter]:
     """A reporter for `total` pieces of work of which `done` exist. `show` None: a bar only on a terminal."""
+    began = time.monotonic()
     if show is False:
         yield _Silent()
-    elif sys.stderr.isatty():
+        return
+    if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -58,3 +62,7 @@ def report(label: str, total: int, done: int = 0, show: bool | None = None) -> I
             yield _Bar(bar, bar.add_task(label, total=total, completed=done))
     else:
         yield _Lines(label, total, done)
+    seconds = time.monotonic() - began
+    if seconds >= WORTH_A_LINE:
+        rate = (total - done) / seconds
+        print(f"{label}: {total - done:,} in {seconds:.1f} s, {rate:,.0f} per second", file=sys.stderr, flush=True)
