@@ -2,7 +2,8 @@
 
     python experiments/isb2001_fih/scale.py --patients 100000 --out runs/isb2001_scale
 
-Endpoints (peak nACT and Cmax of cycle 1) are computed during the solve, so no trajectory is stored. The same call resumes.
+Endpoints (peak nACT and Cmax of cycle 1) are computed during the solve, so no trajectory is stored. The same call
+resumes.
 """
 
 from __future__ import annotations
