@@ -12,6 +12,15 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 os.environ.setdefault("EQX_ON_ERROR", "nan")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import jaxtyping  # noqa: E402
+
+# Annotations are checked at run time, but for the inner functions of the code generator: they are called a million
+# times for one model. An int is welcome where a float is annotated (the numeric tower).
+UNCHECKED = {f"qspx.integrate.{name}" for name in ("graph", "native_code", "program", "simplify")}
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+MODULES = {".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in ROOT.glob("src/qspx/**/*.py")}
+jaxtyping.install_import_hook(sorted(m for m in MODULES - UNCHECKED if not m.endswith("__init__")), CHECKER)
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
