@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from systems import OneCompartment
 
-from qspx import AUC, Cohort, Protocol, Regimen, simulate_cohort
+from qspx import AUC, AbstractModel, Arm, Cohort, Dose, Parameter, Protocol, Regimen, Species, simulate_cohort
 from qspx._errors import SolveError
 from qspx._status import Status
 
@@ -40,3 +40,41 @@ def test_gradients_flow_through_a_cohort_run():
         jax.grad(lambda th: simulate_cohort(model, dataclasses.replace(cohort, theta=th), protocol, out="x").status)(
             jnp.asarray(theta)
         )
+
+
+class Lagged(AbstractModel):
+    time_unit = "h"
+    x = Species("mg", lag="lag")
+    k = Parameter(0.3, "1/h")
+    lag = Parameter(0.2, "h", scale="lin")
+
+    def rates(self, t, y, p):
+        return {"x": -p.k * y.x}
+
+
+def test_a_lag_above_that_of_the_model_at_steady_state():
+    """Bolus of 1 every hour: at time t after a dose exp(-k t) / (1 - exp(-k))."""
+    model = Lagged()
+    cohort = Cohort(model, np.tile(model.theta, (2, 1)), np.full(2, Status.OK))
+    regimen = Regimen((Dose(1, "mg", "x", every=1.0, steady_state=1),), "h")
+    protocol = Protocol((Arm("steady", regimen, (0.5,), ("x",)),))
+
+    def sample(lag):
+        return simulate_cohort(model, cohort.with_parameters({"lag": lag}), protocol).values("x")[0, 0, 0]
+
+    lag, k = 3.7, 0.3  # doses arrive at 0.7, 1.7, ...: half an hour after the mark the last one is 0.8 h ago
+    value, slope = jax.value_and_grad(sample)(lag)
+    expected = np.exp(-0.8 * k) / (1 - np.exp(-k))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, k * expected, rtol=1e-5)
+
+
+def test_values_for_subjects_must_fit():
+    model = Lagged()
+    cohort = Cohort(model, np.tile(model.theta, (2, 1)), np.full(2, Status.OK))
+    with pytest.raises(SolveError, match="one per subject"):
+        cohort.with_parameters({"k": [1.0, 2.0, 3.0]})
+    with pytest.raises(SolveError, match="numbers"):
+        cohort.with_parameters({"k": "fast"})
+    with pytest.raises(SolveError, match="Protocol"):
+        simulate_cohort(model, cohort, Regimen.single(1, "mg", "x"))

@@ -105,7 +105,7 @@ class Cohort:
         """One parameter, shape (subjects,)."""
         return self.theta[:, self.model.parameter_index(name)]
 
-    def with_parameters(self, values: Mapping[str, float]) -> Cohort:
+    def with_parameters(self, values: Mapping[str, Any]) -> Cohort:
         """The same subjects with some parameters set to one value for all, or to one each, shape (subjects,). Values
         may be traced by jax."""
         theta = self.theta
@@ -153,6 +153,16 @@ class Cohort:
 
 
 def _with_column(theta: Any, i: int, value: Any) -> Any:
+    if not isinstance(value, Tracer):
+        try:
+            value = np.asarray(value, dtype=float)
+        except (TypeError, ValueError) as e:
+            raise SolveError(f"Argument `values` must hold numbers, but {value!r} was given.") from e
+    if np.shape(value) not in ((), (len(theta),)):
+        raise SolveError(
+            f"Argument `values` must hold one number, or one per subject (shape ({len(theta)},)), but shape "
+            f"{np.shape(value)} was given."
+        )
     if isinstance(theta, Tracer) or isinstance(value, Tracer):
         import jax.numpy as jnp
 

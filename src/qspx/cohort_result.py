@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jax.core import Tracer
 
 from qspx._errors import SolveError, closest
 from qspx._status import Ledger, Status
@@ -58,7 +59,7 @@ class CohortResult:
         """Counts over subjects; one that fails in any arm counts as failed."""
         return Ledger.of(self.subject_status, self.cohort.reasons)
 
-    def metric(self, name: str) -> np.ndarray:
+    def metric(self, name: str) -> Any:
         """One endpoint, shape (arms, subjects)."""
         if name not in self.metrics:
             raise SolveError(
@@ -66,14 +67,15 @@ class CohortResult:
             )
         return self.metrics[name]
 
-    def values(self, name: str) -> np.ndarray:
+    def values(self, name: str) -> Any:
         """One sampled observable, shape (arms, subjects, times)."""
         if name not in self.trajectories:
             raise SolveError(
                 f"`{name}` was not kept by this run; it has {list(self.trajectories)}."
                 f"{closest(name, list(self.trajectories))}"
             )
-        return np.asarray(self.trajectories[name][:])
+        found = self.trajectories[name][:]
+        return found if isinstance(found, Tracer) else np.asarray(found)
 
     def quantiles(self, name: str, q: Sequence[float]) -> np.ndarray:
         """Weighted quantiles over the solved subjects: of an endpoint, shape (q, arms), or of a sampled observable,

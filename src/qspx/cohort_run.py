@@ -62,6 +62,11 @@ def simulate_cohort(
         SolveError: after the run, if not one subject could be solved.
     """
     integrator = integrator or AutomaticIntegrator()
+    if not isinstance(protocol, Protocol):
+        raise SolveError(
+            f"Argument `protocol` must be a Protocol, but a {type(protocol).__name__} was given; for one regimen use "
+            'Protocol([Arm("name", regimen)]).'
+        )
     if cohort.model != model:
         raise SolveError(f"the cohort was made for {cohort.model!r}, not for {model!r}; sample it from the same model.")
     if not (cohort.status == Status.OK).any():
@@ -157,7 +162,7 @@ class _Plan:
         for a in protocol.arms:
             for name in a.covariates:
                 model.parameter_index(name)
-        subjects = model.theta if cohort.is_traced else cohort.theta
+        subjects = None if cohort.is_traced else cohort.theta
         plan = cls(
             request,
             cohort,

@@ -23,6 +23,7 @@ RESET, STEADY, ADDED_STEADY = 1, 2, 3  # kinds of mark
 INPUT = 5  # kind of what changes an input; no mark
 _ONE_TOO_FAR = 4  # kind of the last past dose: a subject in whom it still acts has more of them than there are rows
 _MOST_PAST_DOSES = 1000  # of a steady state; a subject with longer infusions, or a longer lag, is not solved
+UNKNOWN_PAST = 24  # past doses of a steady state that there is room for where its subjects are not known yet
 CONSTANT_INTERVAL = 1000.0  # time units after which a constant infusion is looked at again; any length serves
 
 
@@ -55,9 +56,14 @@ class DoseEvents(NamedTuple):
     back: Any
 
     def scaled(self, factor: Any) -> DoseEvents:
-        """Amounts of doses times a factor; inputs as they are."""
+        """Amounts of doses, and rates that are numbers, times a factor, as in `Regimen.scaled_to`: durations stay.
+        Inputs stay as they are."""
         is_dose = self.kind != INPUT
-        return self._replace(amount=self.amount * is_dose * factor + self.amount * ~is_dose)
+        by_number = is_dose & (self.rate_index < 0)
+        return self._replace(
+            amount=self.amount * is_dose * factor + self.amount * ~is_dose,
+            rate=self.rate * by_number * factor + self.rate * ~by_number,
+        )
 
 
 PADDING = DoseEvents(np.inf, 0.0, 0, 0.0, 0.0, 0.0, 1.0, -1, 0.0, -1, -1, 0.0, -1, np.inf, 0, 0.0, 0)
@@ -69,10 +75,11 @@ def dose_events(
 ) -> DoseEvents:
     """The regimen in the model's units, padded to `size` events.
 
-    `theta` (rows, parameters) are the subjects that will receive it (default: the typical one); only steady states of
-    doses whose lag or duration is a parameter look at them. Raises `DoseError` or `UnitError` naming the dose.
+    `theta` (rows, parameters) are the subjects that will receive it; only steady states of doses whose lag or duration
+    is a parameter look at them. Where they are not known, lag and duration together may be up to `UNKNOWN_PAST`
+    intervals. Raises `DoseError` or `UnitError` naming the dose.
     """
-    subjects = model.theta[None] if theta is None else np.atleast_2d(theta)
+    subjects = None if theta is None else np.atleast_2d(theta)
     inputs = inputs_in_model_units(regimen, model)
     rows = [PADDING._replace(time=t, kind=RESET) for t in _reset_times(regimen, model)]
     rows += [PADDING._replace(kind=INPUT, **fields) for fields in input_events(regimen, model)]
@@ -86,7 +93,9 @@ def dose_events(
     return _as_arrays([*rows, *[PADDING] * ((size or len(rows)) - len(rows))])
 
 
-def stacked_events(regimens: Sequence[Regimen], model: AbstractModel, thetas: Sequence[np.ndarray]) -> list[DoseEvents]:
+def stacked_events(
+    regimens: Sequence[Regimen], model: AbstractModel, thetas: Sequence[np.ndarray | None]
+) -> list[DoseEvents]:
     """`dose_events` of each regimen, all padded to one size."""
     found = [dose_events(r, model, theta=theta) for r, theta in zip(regimens, thetas, strict=True)]
     size = max(len(e.time) for e in found)
@@ -143,7 +152,7 @@ def _first_event(dose: Dose, model: AbstractModel, time_unit: str, where: str) -
 
 
 def _repeats(
-    first: DoseEvents, dose: Dose, until: float, model: AbstractModel, subjects: np.ndarray
+    first: DoseEvents, dose: Dose, until: float, model: AbstractModel, subjects: np.ndarray | None
 ) -> list[DoseEvents]:
     """The event, the past of its steady state, and its repeats, as far as they are not cancelled."""
     if first.time >= until:  # a steady state at the same time replaces it
@@ -155,16 +164,22 @@ def _repeats(
     return [first, *past, *(e for e in later if e.time < until)]
 
 
-def _past_doses(event: DoseEvents, model: AbstractModel, subjects: np.ndarray) -> int:
+def _past_doses(event: DoseEvents, model: AbstractModel, subjects: np.ndarray | None) -> int:
     """How many doses before the one to come can still act on their own at a steady state: they wait for their lag, or
     are being infused. One more than these subjects need, because others may follow."""
     if not event.kind or not event.interval:
         return 0
+    least = 0
+    if subjects is None:
+        subjects = model.theta[None]
+        of_subject = (event.lag_index, event.duration_index, event.rate_index)
+        by_amount = event.rate > 0 and (event.bioavailability_index >= 0 or event.weight_power or event.mass_power)
+        least = UNKNOWN_PAST if by_amount or max(of_subject) >= 0 else 0
     rows = DoseEvents(*(np.broadcast_to(x, (len(subjects), 1)) for x in _as_arrays([event])))
     lag = subjects[:, [event.lag_index]] if event.lag_index >= 0 else event.lag
     found = subject_doses(model, subjects, rows, np)
     longest = np.nanmax(lag / event.interval + found.whole + found.part / event.interval, initial=0.0)
-    return 1 + math.ceil(min(longest, _MOST_PAST_DOSES))
+    return 1 + max(math.ceil(min(longest, _MOST_PAST_DOSES)), least)
 
 
 class SubjectDoses(NamedTuple):

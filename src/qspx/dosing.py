@@ -124,6 +124,8 @@ class Regimen:
     inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
+        if isinstance(self.doses, Dose):
+            raise DoseError("Argument `doses` must be a sequence, but one Dose was given; write Regimen((dose,)).")
         object.__setattr__(self, "doses", tuple(self.doses))
         object.__setattr__(self, "inputs", dict(self.inputs))
         object.__setattr__(self, "resets", tuple(sorted(float(t) for t in self.resets)))
@@ -197,7 +199,10 @@ class Regimen:
     def scaled_to(self, target: float) -> Regimen:
         """The same schedule with every amount scaled so that the largest is `target`."""
         _require(math.isfinite(target) and target > 0, f"Argument `target` must be > 0, but {target} was given.")
-        _require(self.target > 0, "a regimen without drug cannot be scaled")
+        _require(
+            self.target > 0,
+            "a regimen whose amounts are all 0 cannot be scaled to a target amount; give the drug as an amount.",
+        )
         return dataclasses.replace(self, doses=tuple(_scaled(d, target / self.target, target) for d in self.doses))
 
     def with_inputs(self, inputs: Mapping[str, Input]) -> Regimen:

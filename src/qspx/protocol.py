@@ -52,6 +52,11 @@ class Arm:
             )
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "before", early)
+        if isinstance(self.observables, str):
+            raise ProtocolError(
+                f'arm `{self.name}`: `observables` must be a sequence of names, but "{self.observables}" was given; '
+                f'write ("{self.observables}",).'
+            )
         object.__setattr__(self, "observables", tuple(self.observables))
         object.__setattr__(self, "regimen", self.regimen.with_inputs(self.inputs))
         if self.dose is None:
@@ -65,6 +70,8 @@ class Protocol:
     arms: tuple[Arm, ...]
 
     def __post_init__(self):
+        if isinstance(self.arms, Arm):
+            raise ProtocolError("Argument `arms` must be a sequence, but one Arm was given; write Protocol([arm]).")
         object.__setattr__(self, "arms", tuple(self.arms))
         if not self.arms:
             raise ProtocolError("Argument `arms` must hold at least one Arm, but it is empty.")

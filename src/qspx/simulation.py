@@ -95,6 +95,10 @@ def solve_request(
     before: bool | Sequence[bool] = False,
 ) -> SolveRequest:
     """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
+    if isinstance(summaries, AbstractSummary) or not all(isinstance(s, AbstractSummary) for s in summaries):
+        raise SolveError(
+            f'Argument `summaries` must be a sequence of endpoints such as [Max("C")], but {summaries!r} was given.'
+        )
     times, early = check_times(times, before)
     names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
     starts = [float(dose_events(r, model).time.min()) for r in regimens]

@@ -8,6 +8,8 @@ import math
 import numbers
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from qspx._errors import ModelError, ProtocolError, closest
 from qspx.units import unit
 
@@ -30,10 +32,10 @@ class AbstractSummary(abc.ABC):
     def __post_init__(self):
         for role in ("start", "end"):
             edge = getattr(self, role)
-            if edge is not None and not math.isfinite(edge):
+            if edge is not None and not (isinstance(edge, int | float | np.number) and math.isfinite(edge)):
                 raise ProtocolError(
                     f"{type(self).__name__}({self.observable!r}): `{role}` must be finite, or None for the "
-                    f"{role} of the run, but {edge} was given."
+                    f"{role} of the run, but {edge!r} was given."
                 )
         if self.start is not None and self.end is not None and not self.start < self.end:
             raise ProtocolError(

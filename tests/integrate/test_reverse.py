@@ -338,3 +338,15 @@ def test_groups_of_tapes_change_no_bit(monkeypatch):
     together = loss(jnp.asarray(rows(20)))
     monkeypatch.setattr(sweep_call, "LARGEST_TAPE", 20_000)
     np.testing.assert_array_equal(loss(jnp.asarray(rows(20))), together)
+
+
+def test_what_is_data_at_a_steady_state_is_refused():
+    regimen = single(every=12.0, steady_state=1)
+    asked, events = request(ONE, regimen, TIMES, ("CP",)), dose_events(regimen, ONE)
+    moved = {
+        "intervals": lambda d: events._replace(interval=events.interval + d),
+        "times": lambda d: events._replace(time=events.time + d),
+    }
+    for what, change in moved.items():
+        with pytest.raises(SolveError, match=what):
+            jax.grad(lambda d, change=change: TIGHT.solve_one(asked, ONE.theta, change(d))[0].sum())(0.0)

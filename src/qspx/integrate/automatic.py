@@ -22,7 +22,8 @@ class EngineWarning(UserWarning):
 @dataclasses.dataclass(frozen=True)
 class AutomaticIntegrator(AbstractIntegrator):
     """`BatchIntegrator` where every function of the model has a scalar program, else `DiffraxIntegrator` with the same
-    tolerances and an `EngineWarning`. Which one ran is in the manifest. Derivatives in both modes.
+    tolerances and an `EngineWarning`. Which one ran is in the manifest. Derivatives in both
+    modes, but in forward mode only where diffrax is used.
 
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the

@@ -49,8 +49,9 @@ class BatchIntegrator(AbstractIntegrator):
 
     def __post_init__(self):
         for name in ("rtol", "atol", "max_steps"):
-            if not getattr(self, name) > 0:
-                raise SolveError(f"Argument `{name}` must be > 0, but {getattr(self, name)} was given.")
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and value > 0):
+                raise SolveError(f"Argument `{name}` must be a number > 0, but {value!r} was given.")
         if self.lanes not in (None, 2, 4, 8, 16):
             raise SolveError(f"Argument `lanes` must be 2, 4, 8, 16 or None, but {self.lanes} was given.")
         if self.threads is not None and self.threads < 1:

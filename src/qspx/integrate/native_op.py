@@ -123,6 +123,8 @@ pull_p = _primitive("pull", _pull_host, _pull_shapes)
 def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
     out = solve_p.bind(*primals, **params)
     still = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in out]
+    if params["request"].marks:
+        _refuse_marks(tangents[_MOVED:])
     dots = tangents[:_MOVED]
     if all(type(d) is ad.Zero for d in dots):
         return out, still
@@ -130,6 +132,18 @@ def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -
     status, records = out[2], out[5]
     moved = push_p.bind(*primals, records, status, *(d[:, None] for d in dots), **params)
     return out, [*(m[:, 0] for m in moved), *still[2:]]
+
+
+def _refuse_marks(tangents: Sequence[Any]) -> None:
+    """Where a steady state or a reset is, and how far apart its doses are, are data here."""
+    given = dict(zip(_GIVEN, tangents, strict=True))
+    for name, said in (("mark", "times of steady states and resets"), ("interval", "intervals of steady states")):
+        dot = given[name]
+        if not (type(dot) is ad.Zero or dot.dtype == jax.dtypes.float0):
+            raise SolveError(
+                f"derivatives by {said} are not available in BatchIntegrator; use DiffraxIntegrator, or a `lag`, by "
+                "which there are derivatives."
+            )
 
 
 def _push_transpose(bars: Sequence[Any], *args: Any, **params: Any) -> list:
