@@ -1,5 +1,6 @@
 """Float64, a compilation cache that survives between runs, and where the numbers of other people's work lie."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -28,6 +29,18 @@ import qspx  # noqa: E402
 
 qspx.enable_x64()
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgets_programs():
+    """Compiled programs of one file are of no use to the next, and together they fill the memory."""
+    yield
+    from qspx.integrate import diffrax_integrator, native_call, reverse_call, tangent_call
+
+    for module in (diffrax_integrator, native_call, reverse_call, tangent_call):
+        module._compiled.cache_clear()
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def test_regimens():
         (lambda: Regimen.repeated(1, "mg", "C", every=1, n=0), ("`n`", ">= 1", "0")),
         (lambda: Regimen.step_up(1, "mg", "C", fractions=(0.1,)), ("same length", "1 and 3")),
         (lambda: Regimen.single(1, "mg", "C").scaled_to(0), ("`target`", "> 0", "0")),
-        (lambda: Regimen.single(0, "mg", "C").scaled_to(1), ("without drug",)),
+        (lambda: Regimen.single(0, "mg", "C").scaled_to(1), ("amounts are all 0", "target")),
         (lambda: Regimen((Dose(1, "mg", "C"), Dose(1, "nmol", "C"))).unit, ("mixes", "mg", "nmol")),
     ],
 )  # fmt: skip
