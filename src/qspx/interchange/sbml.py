@@ -7,17 +7,23 @@ import hashlib
 import linecache
 import sys
 import types
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 
-from qspx._errors import UnitError, closest
-from qspx.event_run import simulate_events
+from qspx._errors import SolveError, UnitError, closest
+from qspx._status import STATUS_ADVICE, Status
+from qspx.dose_events import PADDING, DoseEvents
+from qspx.event_run import observed
+from qspx.integrate import AutomaticIntegrator, EngineWarning, SolveRequest
+from qspx.integrate.event_loop import run_events
 from qspx.interchange.errors import InterchangeError
 from qspx.model import AbstractModel
-from qspx.simulation import Solution
+from qspx.simulation import check_times
 
 if TYPE_CHECKING:
     from qspx.interchange.sbml_parts import Document
@@ -45,25 +51,22 @@ class SbmlModel:
     concentrations: frozenset[str]
     dimensionless: str
 
-    def values(self, solution: Solution, name: str, kind: str = "") -> np.ndarray:
+    def values(self, courses: Mapping[str, np.ndarray], name: str, kind: str = "") -> np.ndarray:
         """Time course of an SBML id, shape (times,); of a species as its `kind`: "amount" or "concentration", by
-        default what its id stands for."""
+        default what its id stands for. `courses` are those of the model's species, observables and parameters."""
         if name not in self.outputs and name not in self.numbers:
             raise InterchangeError(f"the SBML model has no `{name}`.{closest(name, [*self.outputs, *self.numbers])}")
-        found = self._plain(solution, name)
+        found = self._plain(courses, name)
         if not kind or name not in self.compartments or (kind == "concentration") == (name in self.concentrations):
             return found
-        size = self._plain(solution, self.compartments[name])
+        size = self._plain(courses, self.compartments[name])
         with np.errstate(all="ignore"):
             return found * size if kind == "amount" else found / size
 
-    def _plain(self, solution: Solution, name: str) -> np.ndarray:
+    def _plain(self, courses: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         if name in self.numbers:
-            return np.full(len(solution.times), self.numbers[name])
-        own = self.outputs[name]
-        if own in self.model.parameters:
-            return np.full(len(solution.times), solution.parameters[own])
-        return solution[own]
+            return np.full_like(next(iter(courses.values())), self.numbers[name])
+        return courses[self.outputs[name]]
 
 
 def require_libsbml() -> None:
@@ -170,8 +173,43 @@ def simulate_sbml(
     found = path if isinstance(path, SbmlModel) else read_sbml(path, ordinary_fast=ordinary_fast)
     names = list(variables) if variables is not None else [*found.outputs, *found.numbers]
     kinds = dict.fromkeys(amounts, "amount") | dict.fromkeys(concentrations, "concentration")
-    solution = simulate_events(found.model, times, parameters=parameters, rtol=rtol, atol=atol)
-    return {name: found.values(solution, name, kinds.get(name, "")) for name in names}
+    courses = _courses(found.model, times, parameters, rtol, atol)
+    return {name: found.values(courses, name, kinds.get(name, "")) for name in names}
+
+
+def _courses(model: AbstractModel, times, parameters, rtol: float, atol: float) -> dict[str, np.ndarray]:
+    """Species, observables and parameters over time, by the model's names. The native engine solves what has states,
+    no events, and finite numbers; the engine for events all else."""
+    found, _ = check_times(times)
+    if not found or found[0] < 0:
+        raise InterchangeError(f"Argument `times` must hold times from 0 on, but {found[:3]} was given.")
+    theta = model.theta_with(parameters)
+    y0 = np.asarray(model.initial_vector(jnp.asarray(theta)))
+    if model.has_events or not len(y0) or not np.isfinite(y0).all() or found[-1] == 0:
+        states, _ = run_events(model, theta, found, rtol=rtol, atol=atol)
+    else:
+        states = _native(model, theta, found, rtol, atol)
+    names = tuple(model.outputs)
+    values = observed(model, theta, found, states, names)
+    courses = dict(zip(names, values.T, strict=True))
+    return courses | {k: np.full(len(found), theta[i]) for i, k in enumerate(model.parameters)}
+
+
+def _native(model: AbstractModel, theta: np.ndarray, times: tuple[float, ...], rtol: float, atol: float) -> np.ndarray:
+    """States at the times, shape (times, species)."""
+    request = SolveRequest(model, times, tuple(model.species), (), 0.0, times[-1])
+    nothing = DoseEvents(*(np.array([[padding]]) for padding in PADDING))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EngineWarning)  # one subject: the slower engine costs nothing that matters
+        engine = AutomaticIntegrator(rtol, atol).chosen(request).for_one()
+    solution = engine.solve_batch(request, theta[None], nothing)
+    status = Status(int(solution.status[0]))
+    if status != Status.OK:
+        raise SolveError(
+            f"the solve of {model.name} stopped at {solution.end_time[0]:.6g} after {solution.steps[0]} steps: "
+            f"{status.name}. {STATUS_ADVICE[status]}"
+        )
+    return solution.values[0]
 
 
 def write_model_file(path: str | Path, out: str | Path, *, ordinary_fast: bool = False) -> SbmlModel:
