@@ -27,7 +27,7 @@ import numpy as np
 from qspx._errors import SolveError
 from qspx._precision import require_x64
 from qspx.integrate.controller import error_norm, first_step, step_factor
-from qspx.integrate.event_program import EventProgram, event_program, signs_of
+from qspx.integrate.event_program import event_program, signs_of
 from qspx.integrate.event_queue import Queue
 from qspx.integrate.rosenbrock import Rodas5P
 from qspx.model import AbstractModel
@@ -101,16 +101,14 @@ class _Run:
 
     def states(self) -> tuple[np.ndarray, int]:
         now = self.now
-        self.act(initial=True)
+        self.act()
         self.sample_here()
         h = self.first_step()
         while now.t < self.t1:
             stop = min(self.queue.next_time, self.t1)
-            sample = self.times[self.next_sample] if self.next_sample < len(self.times) else self.t1
             end = min(stop, now.t + min(h, self.longest))
             if stop - end < 0.01 * h:
                 end = stop
-            del sample
             before = now.t
             if not self.program.moving.size:
                 norm, curve = 0.0, self.still(now.t, end)
@@ -144,7 +142,15 @@ class _Run:
     def still(self, t: float, end: float):
         """The step of a model whose states only events change."""
         rows = Rodas5P.tableau.H
-        return {"t0": t, "t1": end, "y0": self.now.y, "y1": self.now.y, "coefficients": np.zeros((len(rows), 0))}
+        none = np.zeros(0)
+        return {
+            "t0": t,
+            "t1": end,
+            "y0": none,
+            "y1": none,
+            "coefficients": np.zeros((len(rows), 0)),
+            "whole": self.now.y,
+        }
 
     def advance(self, end: float, curve) -> bool:
         """Goes to `end`, or to the first switch before it; True where something has switched."""
@@ -255,7 +261,7 @@ class _Run:
             self.saved[self.next_sample] = self.now.y
             self.next_sample += 1
 
-    def act(self, initial: bool = False) -> bool:
+    def act(self) -> bool:
         """Lets everything happen that is due now; True where a state has changed."""
         now = self.now
 
@@ -267,7 +273,7 @@ class _Run:
             now.since = np.where(moved, -np.inf, now.since)
             return now.signs
 
-        return self.queue.run(now.t, now.y, now.signs, changed, initial, self.snapped)
+        return self.queue.run(now.t, now.y, now.signs, changed, self.snapped)
 
 
 def _evaluate(curve: Any, t: float) -> np.ndarray:
@@ -327,6 +333,3 @@ def _compiled(model: AbstractModel, rtol: float, atol: float):
         return first_step(y[moving], rates(t, y[moving], (theta, y)), span, rtol, atol)
 
     return step, look, jax.jit(program.differences), begin
-
-
-__all__ = ["EventProgram", "run_events"]

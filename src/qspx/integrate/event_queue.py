@@ -40,12 +40,10 @@ class Queue:
         y: np.ndarray,
         signs: np.ndarray,
         changed: Callable[[np.ndarray], np.ndarray],
-        initial: bool,
         snapped: Callable[[float], float],
     ) -> bool:
         """Everything that happens at `t`. `changed` takes the new state and gives the new signs of the comparisons;
         `snapped` gives the time that a time near it stands for. True where a state has been set."""
-        del initial
         any_change = False
         for _ in range(_MOST_AT_ONCE):
             self._switch(t, y, signs, snapped)

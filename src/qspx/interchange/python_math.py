@@ -69,14 +69,16 @@ class Printer:
             return "t", _ATOM
         if not args and op in REFERENCES:
             text = self.reference(e)
-            return text, (_SUM if text.startswith("-") else _ATOM)
+            return text, (_SIGN if text.startswith("-") else _ATOM)
         if op == "piecewise":
             return self._piecewise(e, self.number, "jnp.nan"), _ATOM
         if op == "plus":
             return self._plus(args)
         if op == "minus":
             if len(args) == 1:
-                return f"-{self._inside(args[0], _PRODUCT)}", _SUM
+                return f"-{self._inside(args[0], _PRODUCT)}", _PRODUCT
+            if args[1].op == "minus" and len(args[1].args) == 1:
+                return f"{self._inside(args[0], _SUM)} + {self._inside(args[1].args[0], _PRODUCT)}", _SUM
             return f"{self._inside(args[0], _SUM)} - {self._inside(args[1], _PRODUCT)}", _SUM
         if op == "times":
             return " * ".join(self._factor(a, i) for i, a in enumerate(args)) or "1.0", _PRODUCT if args else _ATOM
@@ -190,5 +192,5 @@ def literal(value: float) -> tuple[str, int]:
     if math.isnan(value):
         return "jnp.nan", _ATOM
     if math.isinf(value):
-        return ("jnp.inf", _ATOM) if value > 0 else ("-jnp.inf", _SUM)
-    return repr(value), (_ATOM if math.copysign(1.0, value) > 0 else _SUM)
+        return ("jnp.inf", _ATOM) if value > 0 else ("-jnp.inf", _SIGN)
+    return repr(value), (_ATOM if math.copysign(1.0, value) > 0 else _SIGN)

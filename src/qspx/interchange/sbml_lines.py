@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 from qspx.interchange.errors import InterchangeError
 from qspx.interchange.expression import Expr, divide, name
 from qspx.interchange.python_math import Printer, literal
 from qspx.interchange.sbml_names import Names
 from qspx.interchange.sbml_system import Kind, System
+
+WIDTH = 110
+
+
+def assignment(variable: str, text: str) -> str:
+    """One statement; a long one over several lines."""
+    return f"{variable} = {folded_text(text, len(variable) + 3)}"
+
+
+def folded_text(text: str, before: int, indent: str = "") -> str:
+    """A formula as it is, or over several lines in parentheses where it would reach too far to the right."""
+    if len(text) + before <= WIDTH - 8:
+        return text
+    parts = textwrap.wrap(text, WIDTH - 16, break_long_words=False, break_on_hyphens=False)
+    inner = "".join(f"\n{indent}    {part}" for part in parts)
+    return f"({inner}\n{indent})"
 
 
 class Lines:
@@ -48,9 +65,9 @@ class Lines:
             self._open.append(key)
             text = self.text(formula)
             self._open.pop()
-            if text != variable:
-                self.lines.append(f"{variable} = {text}")
-            self._known[key] = variable
+            if formula.args:
+                self.lines.append(assignment(variable, text))
+            self._known[key] = variable if formula.args else text
         return self._known[key]
 
     def _reference(self, leaf: Expr) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import xml.sax
 from typing import NamedTuple
 from xml.sax.handler import feature_namespaces
@@ -40,8 +41,7 @@ def used_packages(content: bytes) -> Use | None:
     parser.setFeature(feature_namespaces, True)
     parser.setContentHandler(handler)
     try:
-        parser.feed(content)  # type: ignore[attr-defined]
-        parser.close()  # type: ignore[attr-defined]
+        parser.parse(io.BytesIO(content))
     except xml.sax.SAXParseException:
         return None
     return handler.found

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from qspx.interchange.sbml_lines import Lines
+from qspx.interchange.sbml_lines import WIDTH, Lines, folded_text
 from qspx.interchange.sbml_names import Names
 from qspx.interchange.sbml_parts import Document
 from qspx.interchange.sbml_quantities import Quantities
 from qspx.interchange.sbml_system import Kind, System
 
-WIDTH = 110
 _INDENT = " " * 8
 
 
@@ -79,7 +79,7 @@ class _Writer:
         d = self.document
         words = re.sub(r"\W", "_", d.id or d.file.rsplit(".", 1)[0])
         title = words if words[:1].isalpha() else f"Model_{words}"
-        return [f"class {title}(qspx.AbstractModel):", f"    time_unit = {self.units.time!r}", ""]
+        return [f"class {title}(qspx.AbstractModel):", f"    time_unit = {_quoted(self.units.time)}", ""]
 
     # declarations ---------------------------------------------------------------------------------------------------
 
@@ -89,12 +89,14 @@ class _Writer:
             if self.system.is_state(key):
                 holder = self.system.holder(key)
                 said = self._meaning(key, "amount" if holder != key else "")
-                species.append(f"{self.names[holder]} = qspx.Species({self.units.holder(key)!r}{said}, signed=True)")
+                species.append(
+                    f"{self.names[holder]} = qspx.Species({_quoted(self.units.holder(key))}{said}, signed=True)"
+                )
             if kind is Kind.PARAMETER:
                 parameters.append(self._parameter(self.names[key], key, self.units.of(key), ""))
             elif kind not in (Kind.STATE, Kind.LITERAL):
                 said = self._meaning(key, "rate of the reaction" if kind is Kind.REACTION else "")
-                observables.append(f"{self.names[key]} = qspx.Observable({self.units.of(key)!r}{said})")
+                observables.append(f"{self.names[key]} = qspx.Observable({_quoted(self.units.of(key))}{said})")
         for key in self.constants:
             unit = self.units.given(key)
             parameters.append(self._parameter(self.names[f"{key}_0"], key, unit, "at the start"))
@@ -104,19 +106,18 @@ class _Writer:
     def _parameter(self, variable: str, key: str, unit: str, what: str) -> str:
         value = self.system.number_given(key)
         scale = "" if value > 0 else ', scale="lin"'
-        return f"{variable} = qspx.Parameter({value!r}, {unit!r}{self._meaning(key, what)}{scale})"
+        return f"{variable} = qspx.Parameter({value!r}, {_quoted(unit)}{self._meaning(key, what)}{scale})"
 
     def _meaning(self, key: str, what: str) -> str:
         d = self.document
         found = next((m[key] for m in (d.compartments, d.species, d.parameters, d.reactions) if key in m), None)
         title = _one_line(found.name) if found is not None else ""
         title = title if title != key else ""
-        kind = {id(d.compartments): "compartment", id(d.species): "", id(d.parameters): "", id(d.reactions): ""}
-        where = next((kind[id(m)] for m in (d.compartments, d.species) if key in m), "")
+        where = "compartment" if key in d.compartments else ""
         renamed = f"SBML id {key}" if self.names[key] != key else ""
         unit = "" if self.units.declared else self.units.noted(key)
         parts = [part for part in (title, where, what, renamed, unit) if part]
-        return f", {', '.join(parts)!r}" if parts else ""
+        return f", {_quoted(', '.join(parts))}" if parts else ""
 
     # functions ------------------------------------------------------------------------------------------------------
 
@@ -135,12 +136,6 @@ class _Writer:
                 constants[self.names[key]] = lines.of(key)
         self.constants |= lines.constants
         states = {k: v for k, v in states.items() if v != "0.0"}
-        zero = {name for name, text in states.items() if f"{name} = 0.0" in lines.lines and text == name}
-        used = "\n".join(lines.lines)
-        for title in zero:
-            if len(re.findall(rf"\b{re.escape(title)}\b", used)) == 1:
-                lines.lines.remove(f"{title} = 0.0")
-                del states[title]
         if not constants:
             return ([] if not states else _function("initial(self, p)", "", lines.lines, states)), False
         said = "Values at the start, of states and of constants that formulas give (SBML's initial assignments)."
@@ -220,12 +215,18 @@ def _function(signature: str, said: str, lines: Sequence[str], returned: Mapping
     text = [f"    def {signature}:"]
     if said:
         text.append(f'{_INDENT}"""{said}"""')
-    text += [f"{_INDENT}{line}" for line in lines]
+    text += [f"{_INDENT}{part}" for line in lines for part in line.split("\n")]
     if not returned:
         return [*text, f"{_INDENT}return {{}}", ""]
     text.append(f"{_INDENT}return {{")
-    text += [f'{_INDENT}    "{key}": {value},' for key, value in returned.items()]
+    for key, value in returned.items():
+        shown = value if "\n" in value else folded_text(value, len(key) + 8, _INDENT + "    ")
+        text.append(f'{_INDENT}    "{key}": {shown},')
     return [*text, f"{_INDENT}}}", ""]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _one_line(text: str) -> str:
