@@ -7,6 +7,7 @@ bool), `name` (value: an id), `time`, and `rateOf` (value: the id whose time der
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 
@@ -90,3 +91,33 @@ def divide(above: Expr, below: Expr) -> Expr:
     if below.known == 1.0 or above.known == 0:
         return above
     return Expr("divide", (above, below))
+
+
+# constants ------------------------------------------------------------------------------------------------------
+
+
+def refolded(e: Expr) -> Expr:
+    return folded(Expr(e.op, tuple(map(refolded, e.args)), e.value)) if e.args else e
+
+
+def folded(e: Expr) -> Expr:
+    """A sum, product, quotient or sign of known numbers as one number: Python would divide by zero with an error."""
+    if e.op not in _FOLDS or not e.args or any(arg.op != "number" for arg in e.args):
+        return e
+    try:
+        found = _FOLDS[e.op](*(float(arg.value) for arg in e.args))
+    except (ArithmeticError, ValueError):
+        return e
+    return number(found) if math.isfinite(found) else e
+
+
+def _minus(*args: float) -> float:
+    return -args[0] if len(args) == 1 else args[0] - args[1]
+
+
+_FOLDS: dict[str, Callable[..., float]] = {
+    "minus": _minus,
+    "plus": lambda *args: functools.reduce(lambda a, b: a + b, args),
+    "times": lambda *args: functools.reduce(lambda a, b: a * b, args),
+    "divide": lambda a, b: a / b,
+}

@@ -83,8 +83,8 @@ class Printer:
         if op == "times":
             return " * ".join(self._factor(a, i) for i, a in enumerate(args)) or "1.0", _PRODUCT if args else _ATOM
         if op == "divide":
-            if args[1].known == 0:  # Python refuses to divide two of its own numbers
-                return f"jnp.divide({self.number(args[0])}, 0.0)", _ATOM
+            if args[0].known is not None and args[1].known is not None:  # Python may refuse to divide its own numbers
+                return f"jnp.divide({self.number(args[0])}, {self.number(args[1])})", _ATOM
             return f"{self._factor(args[0], 0)} / {self._inside(args[1], _SIGN)}", _PRODUCT
         if op == "power":
             return self._power(*args)
@@ -104,12 +104,10 @@ class Printer:
 
     def _power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
         k = exponent.known
-        if k is not None and base.known is None and k == int(k) and abs(k) <= 64:
-            return f"{self._inside(base, _ATOM)}**{int(k)}", _POWER
-        if k is None or base.known is not None:
-            # through jax: Python's own numbers raise instead of giving nan or inf, and take 0**0.0 differently
+        if base.known is not None:  # through jax: Python's own numbers raise instead of giving nan or inf
             return f"jnp.power({self.number(base)}, {self.number(exponent)})", _ATOM
-        return f"{self._inside(base, _ATOM)}**{literal(k)[0] if k > 0 else f'({literal(k)[0]})'}", _POWER
+        whole = k is not None and k == int(k) and abs(k) <= 64
+        return f"{self._inside(base, _ATOM)}**{int(k) if whole else self._inside(exponent, _ATOM)}", _POWER
 
     def _function(self, op: str, args: tuple[Expr, ...]) -> tuple[str, int]:
         texts = [self.number(arg) for arg in args]

@@ -6,7 +6,7 @@ import math
 import textwrap
 
 from qspx.interchange.errors import InterchangeError
-from qspx.interchange.expression import Expr, divide, name
+from qspx.interchange.expression import Expr, divide, name, number, refolded
 from qspx.interchange.python_math import Printer, literal
 from qspx.interchange.sbml_names import Names
 from qspx.interchange.sbml_system import Kind, System
@@ -47,10 +47,21 @@ class Lines:
         self.printer = Printer(self._reference)
 
     def text(self, e: Expr) -> str:
-        return self.printer.number(e)
+        return self.printer.number(self._with_numbers(e))
 
     def truth(self, e: Expr) -> str:
-        return self.printer.truth(e)
+        return self.printer.truth(self._with_numbers(e))
+
+    def _with_numbers(self, e: Expr) -> Expr:
+        """The formula with numbers for ids that are numbers at all times, and 0 for the time at the start."""
+
+        def known(leaf: Expr) -> Expr | None:
+            if leaf.op == "time" and self.moment == "start":
+                return number(0.0)
+            value = self.system.number_of(str(leaf.value)) if leaf.op == "name" else None
+            return None if value is None else number(value)
+
+        return refolded(e.replaced(known))
 
     def of(self, key: str) -> str:
         """Text for the value of an id."""

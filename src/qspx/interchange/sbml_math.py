@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import libsbml
 
-from qspx.interchange.expression import Expr, name, number
+from qspx.interchange.expression import Expr, folded, name, number, refolded
 
 AVOGADRO = 6.02214179e23  # the value that SBML Level 3 fixes (section 3.4.6 of Version 2)
 
 Function = tuple[tuple[str, ...], Expr]  # arguments and body
+Functions = Mapping[str, Function | Exception]  # an exception where a definition holds what is not taken
 Refuse = Callable[[str], Exception]
 
 _PLAIN = {
@@ -45,7 +45,7 @@ _ARGUMENTS |= {"root": (1, 2), "log": (1, 2), "piecewise": (1, math.inf), "max":
 _ANY_NUMBER = {"plus", "times", "and", "or", "xor", "eq", "neq", "gt", "lt", "geq", "leq"}
 
 
-def read_math(node: Any, functions: Mapping[str, Function], refuse: Refuse) -> Expr:
+def read_math(node: Any, functions: Functions, refuse: Refuse) -> Expr:
     """The formula in a libSBML `ASTNode`. `refuse` makes the exception for a construct that is not taken."""
     kind = node.getType()
     if kind in _NUMBERS:
@@ -92,54 +92,22 @@ def _value(node: Any) -> float:
     return float(node.getReal())
 
 
-def _called(title: str, args: tuple[Expr, ...], functions: Mapping[str, Function], refuse: Refuse) -> Expr:
+def _called(title: str, args: tuple[Expr, ...], functions: Functions, refuse: Refuse) -> Expr:
     if title not in functions:
         raise refuse(f"the function `{title}` is not defined, or has no formula")
-    formal, body = functions[title]
+    found = functions[title]
+    if isinstance(found, Exception):
+        raise found
+    formal, body = found
     if len(formal) != len(args):
         raise refuse(f"the function `{title}` takes {len(formal)} arguments, but is given {len(args)}")
     return refolded(body.with_names(dict(zip(formal, args, strict=True))))
 
 
-def read_function(node: Any, functions: Mapping[str, Function], refuse: Refuse) -> Function:
+def read_function(node: Any, functions: Functions, refuse: Refuse) -> Function:
     """Arguments and body of a `lambda`."""
     count = node.getNumBvars()
     formal = tuple(node.getChild(i).getName() for i in range(count))
     if node.getNumChildren() == count:
         raise refuse("the `lambda` has no body")
     return formal, read_math(node.getChild(node.getNumChildren() - 1), functions, refuse)
-
-
-# constants ------------------------------------------------------------------------------------------------------
-
-
-def refolded(e: Expr) -> Expr:
-    return folded(Expr(e.op, tuple(map(refolded, e.args)), e.value)) if e.args else e
-
-
-def folded(e: Expr) -> Expr:
-    """A sum, product, quotient or sign of known numbers as one number: Python would divide by zero with an error."""
-    if e.op not in _FOLDS or not e.args or any(arg.op != "number" for arg in e.args):
-        return e
-    try:
-        found = _FOLDS[e.op](*(float(arg.value) for arg in e.args))
-    except (ArithmeticError, ValueError):
-        return e
-    return number(found) if math.isfinite(found) else e
-
-
-def _minus(*args: float) -> float:
-    return -args[0] if len(args) == 1 else args[0] - args[1]
-
-
-_FOLDS: dict[str, Callable[..., float]] = {
-    "minus": _minus,
-    "plus": lambda *args: functools.reduce(lambda a, b: a + b, args),
-    "times": lambda *args: functools.reduce(lambda a, b: a * b, args),
-    "divide": lambda a, b: a / b,
-}
-
-
-def names_in(formulas: Sequence[Expr | None]) -> set[str]:
-    """Ids that any of the formulas reads."""
-    return set().union(*(f.names() for f in formulas if f is not None), set())

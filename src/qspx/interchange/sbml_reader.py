@@ -50,7 +50,7 @@ class _Reader:
         self.model = found.getModel()
         self.units = Units(self.model)
         self.notes: list[str] = []
-        self.functions: dict[str, Function] = {}
+        self.functions: dict[str, Function | NotSupported] = {}
         self.local: dict[str, parts.Parameter] = {}
         self.references: dict[str, float | None] = {}
         self.taken = {e.getId() for e in self.model.getListOfAllElements() if e.isSetId()}
@@ -76,7 +76,7 @@ class _Reader:
         m = self.model
         self._read_functions()
         for rule in m.getListOfRules():
-            if rule.isAlgebraic():
+            if rule.isAlgebraic() and rule.isSetMath():
                 raise self.refused(rule, "algebraic rules (equations that hold at all times) are not supported")
         assigned = self._formulas(r for r in m.getListOfRules() if r.isAssignment())
         rated = self._formulas(r for r in m.getListOfRules() if r.isRate())
@@ -116,9 +116,12 @@ class _Reader:
                 raise self.refused(first, "the function calls itself")
             for key in ready:
                 f = left.pop(key)
-                self.functions[key] = read_function(
-                    f.getMath(), self.functions, lambda reason, f=f: self.refused(f, reason)
-                )
+                try:
+                    self.functions[key] = read_function(
+                        f.getMath(), self.functions, lambda reason, f=f: self.refused(f, reason)
+                    )
+                except NotSupported as error:  # counts where the function is called
+                    self.functions[key] = error
 
     def _formulas(self, elements: Any) -> dict[str, Expr]:
         found = {}

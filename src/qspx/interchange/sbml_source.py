@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import keyword
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -49,16 +50,22 @@ class _Writer:
         initial, has_start = self._initial()
         observed = self._observables(has_start)
         body = [*initial, *self._rates(), *observed, *self._events()]
-        head = [*self._header(), *self._class_head(), *self._declarations()]
-        text = "\n".join([*head, *body]) + "\n"
+        unused = self._unused("\n".join(body))
+        head = [*self._header(), *self._class_head(), *self._declarations(unused)]
+        text = "\n".join([*head, *body]).rstrip("\n") + "\n"
         if "gammaln(" in text:
             text = text.replace("import qspx\n", "from jax.scipy.special import gammaln\n\nimport qspx\n", 1)
         if "jnp." not in "\n".join(body):
             text = text.replace("import jax.numpy as jnp\n", "", 1).replace('"""\n\n\nimport', '"""\n\nimport', 1)
             text = text.replace('"""\n\n\nfrom', '"""\n\nfrom', 1)
         kinds = self.system.kinds
-        numbers = {k: self.system.number_given(k) for k, kind in kinds.items() if kind is Kind.LITERAL}
+        numbers = {k: self.system.number_given(k) for k, kind in kinds.items() if kind is Kind.LITERAL or k in unused}
         return Written(text, {k: self.names[k] for k in kinds if k not in numbers}, numbers)
+
+    def _unused(self, body: str) -> set[str]:
+        """Constants that no function reads: they are said in comments, since a model declares what it uses."""
+        read = set(re.findall(r"\bp\.(\w+)", body))
+        return {k for k, kind in self.system.kinds.items() if kind is Kind.PARAMETER and self.names[k] not in read}
 
     # the head -------------------------------------------------------------------------------------------------------
 
@@ -78,13 +85,14 @@ class _Writer:
     def _class_head(self) -> list[str]:
         d = self.document
         words = re.sub(r"\W", "_", d.id or d.file.rsplit(".", 1)[0])
-        title = words if words[:1].isalpha() else f"Model_{words}"
+        plain = words[:1].isalpha() and not keyword.iskeyword(words) and words not in ("qspx", "jnp", "gammaln")
+        title = words if plain else f"Model_{words}"
         return [f"class {title}(qspx.AbstractModel):", f"    time_unit = {_quoted(self.units.time)}", ""]
 
     # declarations ---------------------------------------------------------------------------------------------------
 
-    def _declarations(self) -> list[str]:
-        species, parameters, observables = [], [], []
+    def _declarations(self, unused: set[str]) -> list[str]:
+        species, parameters, observables, comments = [], [], [], []
         for key, kind in self.system.kinds.items():
             if self.system.is_state(key):
                 holder = self.system.holder(key)
@@ -92,7 +100,9 @@ class _Writer:
                 species.append(
                     f"{self.names[holder]} = qspx.Species({_quoted(self.units.holder(key))}{said}, signed=True)"
                 )
-            if kind is Kind.PARAMETER:
+            if key in unused:
+                comments.append(f"# {key} = {self.system.number_given(key)!r} is read by no formula")
+            elif kind is Kind.PARAMETER:
                 parameters.append(self._parameter(self.names[key], key, self.units.of(key), ""))
             elif kind not in (Kind.STATE, Kind.LITERAL):
                 said = self._meaning(key, "rate of the reaction" if kind is Kind.REACTION else "")
@@ -100,7 +110,7 @@ class _Writer:
         for key in self.constants:
             unit = self.units.given(key)
             parameters.append(self._parameter(self.names[f"{key}_0"], key, unit, "at the start"))
-        blocks = [[f"    {line}" for line in block] for block in (species, parameters, observables) if block]
+        blocks = [[f"    {line}" for line in block] for block in (species, parameters, observables, comments) if block]
         return [line for block in blocks for line in (*block, "")]
 
     def _parameter(self, variable: str, key: str, unit: str, what: str) -> str:

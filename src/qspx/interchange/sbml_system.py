@@ -73,7 +73,7 @@ class System:
             return Kind.STATE if computed else Kind.BY_AMOUNT
         if self.changes(key):
             return Kind.STATE
-        if key in d.initial:
+        if key in d.initial and not self._set_to_number(key):
             return Kind.START
         if key in d.references and key not in self.read:
             return Kind.LITERAL
@@ -111,6 +111,8 @@ class System:
     def number_given(self, key: str) -> float:
         """The number that the file gives for an id (of a species the amount or the concentration); nan where none."""
         d = self.document
+        if self._set_to_number(key):
+            return float(d.initial[key].value)
         if key in d.compartments:
             size = d.compartments[key].size
             return 1.0 if size is None else size
@@ -121,9 +123,22 @@ class System:
             value = d.parameters[key].value if key in d.parameters else d.references[key]
         return math.nan if value is None else value
 
+    def number_of(self, key: str) -> float | None:
+        """The number that an id is at all times and for every subject, where it is one and no parameter."""
+        kind, d = self.kinds.get(key), self.document
+        if kind is Kind.ASSIGNED:
+            return d.assigned[key].known
+        return self.number_given(key) if kind is Kind.LITERAL else None
+
     def gives_amount(self, key: str) -> bool:
         """Whether that number is an amount."""
-        return self.document.species[key].amount is not None
+        s = self.document.species[key]
+        return s.is_amount if self._set_to_number(key) else s.amount is not None
+
+    def _set_to_number(self, key: str) -> bool:
+        """Whether an initial assignment is a number: as good as an attribute."""
+        formula = self.document.initial.get(key)
+        return formula is not None and formula.known is not None
 
     def given(self, key: str) -> Expr:
         """The value of an id at the start where no formula sets it, over other ids at the start."""
@@ -137,7 +152,7 @@ class System:
 
     def start_amount(self, key: str) -> Expr:
         """The amount of a concentration at the start."""
-        if key not in self.document.initial and self.gives_amount(key):
+        if (key not in self.document.initial or self._set_to_number(key)) and self.gives_amount(key):
             return Expr("given", value=key)
         return times(name(key), self.size(key))
 
@@ -197,7 +212,7 @@ class System:
     def start(self, key: str) -> Expr:
         """Value of an id at the start, over ids at the start."""
         d = self.document
-        if key in d.initial:
+        if key in d.initial and not self._set_to_number(key):
             return d.initial[key]
         if key in d.assigned:
             return d.assigned[key]
