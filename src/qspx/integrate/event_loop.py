@@ -88,14 +88,14 @@ class _Run:
         return signs_of(*self.sides(t, y, self.theta)) if len(self.program.kinds) else np.zeros(0)
 
     def near(self, a: float, b: float) -> bool:
-        return abs(a - b) <= _SAME_TIME * max(self.span, abs(self.t1))
+        return bool(abs(a - b) <= _SAME_TIME * max(self.span, abs(self.t1)))
 
     def snapped(self, t: float) -> float:
         """The time of a sample or of an event that is due, where `t` is one up to rounding."""
         for other in (*self.times[self.next_sample : self.next_sample + 1], self.queue.next_time, self.t1):
             if self.near(t, other):
                 return float(other)
-        return t
+        return float(t)
 
     # the run --------------------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class _Run:
         if self.steps > self.max_steps:
             raise SolveError(f"the solve of {self.model.name} stopped at {t:.6g} after {self.max_steps} steps.")
         norm, curve = self.step(t, end, self.now.y, self.theta)
-        return float(norm), curve
+        return float(norm), {key: np.asarray(value) for key, value in curve.items()}
 
     def still(self, t: float, end: float):
         """The step of a model whose states only events change."""
@@ -201,7 +201,7 @@ class _Run:
         found = self.signs_at(np.array([high, min(high + 1e-13 * self.span, float(curve["t1"]))]), curve)
         crossing = which & ((found != now.signs).any(axis=0))
         crossing = crossing if crossing.any() else which
-        t = max(self.snapped(high), now.t)
+        t = max(self.snapped(float(high)), now.t)
         far = np.where(crossing, self.beyond(t, high, curve), now.signs)
         self.arrive(t, curve)
         before = self.differences_here()
@@ -278,7 +278,7 @@ class _Run:
 
 def _evaluate(curve: Any, t: float) -> np.ndarray:
     """The continuous output of a step, as `RosenbrockInterpolation.evaluate`, in numpy."""
-    y0, y1, rows = np.asarray(curve["y0"]), np.asarray(curve["y1"]), np.asarray(curve["coefficients"])
+    y0, y1, rows = curve["y0"], curve["y1"], curve["coefficients"]
     if t == curve["t1"]:
         return y1
     theta = (t - curve["t0"]) / (curve["t1"] - curve["t0"])

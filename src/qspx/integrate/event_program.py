@@ -101,7 +101,7 @@ class EventProgram:
         return np.array([bool(x) for x in found])
 
 
-def signs_of(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def signs_of(left: Any, right: Any) -> np.ndarray:
     """Sign of left - right; 0 where they are equal up to rounding, nan where one of them is nan."""
     left, right = np.asarray(left), np.asarray(right)
     with np.errstate(invalid="ignore"):

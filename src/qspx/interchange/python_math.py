@@ -106,8 +106,9 @@ class Printer:
         k = exponent.known
         if base.known is not None:  # through jax: Python's own numbers raise instead of giving nan or inf
             return f"jnp.power({self.number(base)}, {self.number(exponent)})", _ATOM
-        whole = k is not None and k == int(k) and abs(k) <= 64
-        return f"{self._inside(base, _ATOM)}**{int(k) if whole else self._inside(exponent, _ATOM)}", _POWER
+        whole = k is not None and abs(k) <= 64 and k == int(k)
+        power = str(int(k)) if k is not None and whole else self._inside(exponent, _ATOM)
+        return f"{self._inside(base, _ATOM)}**{power}", _POWER
 
     def _function(self, op: str, args: tuple[Expr, ...]) -> tuple[str, int]:
         texts = [self.number(arg) for arg in args]

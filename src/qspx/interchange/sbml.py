@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import linecache
+import re
 import sys
 import types
 import warnings
@@ -91,7 +92,7 @@ def read_sbml(path: str | Path, *, ordinary_fast: bool = False) -> SbmlModel:
     try:
         model = _run(written.text, Path(path).stem)
     except UnitError as error:
-        why = " ".join(str(error).split())
+        why = re.sub(r" \(\S+\.py:\d+: `.*?`\)", "", " ".join(str(error).split()))  # lines of a text that is not kept
         note = f"every unit is left out, since those of the file do not fit its formulas ({_short(why)})"
         written = write_source(document, units=False, note=note)
         model = _run(written.text, Path(path).stem)

@@ -6,6 +6,7 @@ import io
 import xml.sax
 from typing import NamedTuple
 from xml.sax.handler import feature_namespaces
+from xml.sax.xmlreader import Locator
 
 _CORE = "http://www.sbml.org/sbml/level3/version"
 
@@ -22,16 +23,21 @@ class _Handler(xml.sax.ContentHandler):
         super().__init__()
         self.required: set[str] = set()
         self.found: Use | None = None
+        self.locator: Locator | None = None
+
+    def setDocumentLocator(self, locator: Locator) -> None:
+        self.locator = locator
 
     def startElementNS(self, name, qname, attrs) -> None:
         space, title = name
         if title == "sbml" and not self.required:
-            self.required = {ns for (ns, key), value in attrs.items() if key == "required" and value in ("true", "1")}
+            said = {ns: value for (ns, key), value in attrs.items() if key == "required" and ns is not None}
+            self.required = {ns for ns, value in said.items() if value in ("true", "1")}
         if self.found is None and space in self.required:
             package = space.removeprefix(_CORE).split("/")[1] if space.startswith(_CORE) else space
             ids = [value for (_, key), value in attrs.items() if key == "id"]
             where = f"{title} `{ids[0]}`" if ids else title
-            line = self._locator.getLineNumber() or 0
+            line = self.locator.getLineNumber() or 0 if self.locator is not None else 0
             self.found = Use(line, f"{where}: the package `{package}`, which the file requires, is not supported.")
 
 

@@ -12,7 +12,7 @@ _KINDS = {
     "mole": "mol", "gram": "g", "kilogram": "kg", "litre": "L", "liter": "L", "metre": "m", "meter": "m",
     "second": "s", "hertz": "1/s", "becquerel": "1/s", "katal": "mol/s",
 }  # fmt: skip
-_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", -2: "c", -1: "d", 0: "", 3: "k", 6: "M"}
 _PREFIXED = {"mole", "gram", "litre", "liter", "metre", "meter", "second"}
 _TIMES = {60.0: "min", 3600.0: "h", 86400.0: "day", 604800.0: "week"}
 # what Level 2 means by these where a model does not define them
@@ -78,9 +78,10 @@ def _part(u: Any) -> tuple[str, float] | None:
         return None
     if kind == "second" and scale == 0 and multiplier in _TIMES:
         return _TIMES[multiplier], power
-    if kind in _PREFIXED and scale in _PREFIXES and multiplier == 1:
-        return _PREFIXES[scale] + _KINDS[kind], power
     factor = multiplier * 10.0**scale
+    exponent = round(math.log10(factor))
+    if kind in _PREFIXED and exponent in _PREFIXES and math.isclose(factor, 10.0**exponent, rel_tol=1e-12):
+        return _PREFIXES[exponent] + _KINDS[kind], power
     base = _KINDS[kind]
     if factor == 1:
         return (f"({base})" if "/" in base else base), power
