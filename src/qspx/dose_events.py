@@ -236,7 +236,7 @@ def subject_doses(model: AbstractModel, theta: Any, events: DoseEvents, xp: Any)
 
 def _volumes(model: AbstractModel, theta: Any, xp: Any) -> Any:
     """By which a dose into each species is divided, shape (..., species)."""
-    ones = xp.ones(theta.shape[:-1], theta.dtype)
+    ones = xp.ones_like(theta[..., 0])
     volumes = [theta[..., model.parameter_index(s.volume)] if s.volume else ones for s in model.species.values()]
     return xp.stack(volumes, axis=-1)
 

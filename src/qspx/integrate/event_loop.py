@@ -70,7 +70,7 @@ class _Run:
         self.step, self.look, self.sides, self.begin = _compiled(model, rtol, atol)
         self.t0, self.t1 = t0, float(times[-1])
         self.span = max(self.t1 - t0, abs(self.t1) * 1e-6, 1e-300)
-        gaps = np.diff(np.unique(np.concatenate([[t0], times])))
+        gaps = np.diff(np.unique(np.append(times, t0))).tolist()
         usual = float(np.median(gaps)) if len(gaps) else self.span
         self.longest = longest_step or max(min(self.span / 50, usual), self.span * 1e-5)
         self.max_steps, self.steps = max_steps, 0

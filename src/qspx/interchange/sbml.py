@@ -54,7 +54,8 @@ class SbmlModel:
 
     def values(self, courses: Mapping[str, np.ndarray], name: str, kind: str = "") -> np.ndarray:
         """Time course of an SBML id, shape (times,); of a species as its `kind`: "amount" or "concentration", by
-        default what its id stands for. `courses` are those of the model's species, observables and parameters."""
+        default what its id stands for. `courses` are the time, as "", and the courses of the model's species,
+        observables and parameters."""
         if name not in self.outputs and name not in self.numbers:
             raise InterchangeError(f"the SBML model has no `{name}`.{closest(name, [*self.outputs, *self.numbers])}")
         found = self._plain(courses, name)
@@ -66,7 +67,7 @@ class SbmlModel:
 
     def _plain(self, courses: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         if name in self.numbers:
-            return np.full_like(next(iter(courses.values())), self.numbers[name])
+            return np.full_like(courses[""], self.numbers[name])
         return courses[self.outputs[name]]
 
 
@@ -179,20 +180,20 @@ def simulate_sbml(
 
 
 def _courses(model: AbstractModel, times, parameters, rtol: float, atol: float) -> dict[str, np.ndarray]:
-    """Species, observables and parameters over time, by the model's names. The native engine solves what has states,
-    no events, and finite numbers; the engine for events all else."""
+    """Time (as ""), species, observables and parameters over time, by the model's names. The native engine solves what has states,
+    parameters, no events, and finite numbers; the engine for events all else."""
     found, _ = check_times(times)
     if not found or found[0] < 0:
         raise InterchangeError(f"Argument `times` must hold times from 0 on, but {found[:3]} was given.")
     theta = model.theta_with(parameters)
     y0 = np.asarray(model.initial_vector(jnp.asarray(theta)))
-    if model.has_events or not len(y0) or not np.isfinite(y0).all() or found[-1] == 0:
+    if model.has_events or not len(y0) or not len(theta) or not np.isfinite(y0).all() or found[-1] == 0:
         states, _ = run_events(model, theta, found, rtol=rtol, atol=atol)
     else:
         states = _native(model, theta, found, rtol, atol)
     names = tuple(model.outputs)
     values = observed(model, theta, found, states, names)
-    courses = dict(zip(names, values.T, strict=True))
+    courses = {"": np.array(found)} | dict(zip(names, values.T, strict=True))
     return courses | {k: np.full(len(found), theta[i]) for i, k in enumerate(model.parameters)}
 
 
