@@ -14,7 +14,7 @@ from qspx import __version__, cli
 
 DATA = Path(__file__).resolve().parent / "data" / "experiment"
 MODEL, EXPERIMENT = (DATA / "tiny.py").read_text(), (DATA / "tiny.toml").read_text()
-COMMANDS = ("check", "simulate", "cohort", "fih", "report")
+COMMANDS = ("check", "simulate", "convert", "cohort", "fih", "report")
 
 
 @pytest.fixture

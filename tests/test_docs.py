@@ -64,6 +64,22 @@ def test_regimens_and_event_tables(repo_root, capsys):
     np.testing.assert_allclose(found["predicted"]["CL_now"], [1.1, 0.9, 0.7])
 
 
+def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("libsbml", reason="needs the extra sbml")
+    text = (repo_root / "docs" / "sbml.md").read_text()
+    (xml,) = re.findall(r"```xml\n(.*?)```", text, flags=re.S)
+    (tmp_path / "sawtooth.xml").write_text(xml)
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    for name, code in blocks(repo_root / "docs" / "sbml.md").items():
+        exec(code, found)
+        assert name in ("load", "simulate", "write", "events")
+    assert (
+        capsys.readouterr().out.count("[2. 1. 2. 1.") == 2
+    )  # S falls from 2 to 1 and is refilled, SBML and file alike
+    assert found["courses"]["fills"][-1] == 2 and found["ball"]["hits"][-1] == 1
+
+
 def pages(repo_root):
     found = [*(repo_root / "docs").glob("*.md"), *(repo_root / "experiments").rglob("README.md")]
     return [repo_root / "README.md", *found]

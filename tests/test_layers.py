@@ -19,7 +19,7 @@ LAYERS = [
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
     "dosing event_table inputs loading model network protocol reaction summaries values varying",
     "integrate",
-    "calibrate cohort cohort_result cohort_run interchange measurements nca sensitivity simulation store "
+    "calibrate cohort cohort_result cohort_run event_run interchange measurements nca sensitivity simulation store "
     "table_run vpop",
     "exposure_response fih trial",
     "experiment report",
@@ -30,6 +30,7 @@ LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.
 # A heavy or replaceable dependency and the only units that may know of it.
 ONLY_IN = {
     "diffrax": {"integrate"},
+    "libsbml": {"interchange"},
     "llvmlite": {"integrate"},
     "cupy": {"integrate"},
     "typer": {"cli"},

@@ -28,12 +28,14 @@ _NAMES = {
         "Uniform",
     ),
     "dosing": ("Dose", "Regimen"),
+    "event_run": ("simulate_events",),
     "event_table": ("EventTable", "events_frame"),
     "fih": ("DoseRationale", "compare_doses"),
     "inputs": ("Input",),
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
+    "interchange": ("load_sbml", "simulate_sbml"),
     "loading": ("load_model",),
-    "model": ("AbstractModel", "Observable", "Parameter", "Published", "Species"),
+    "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
     "protocol": ("Arm", "Protocol"),
     "reaction": ("MassAction", "Reaction"),
@@ -64,6 +66,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.distributions import Uniform as Uniform
     from qspx.dosing import Dose as Dose
     from qspx.dosing import Regimen as Regimen
+    from qspx.event_run import simulate_events as simulate_events
     from qspx.event_table import EventTable as EventTable
     from qspx.event_table import events_frame as events_frame
     from qspx.fih import DoseRationale as DoseRationale
@@ -73,8 +76,11 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.integrate import BatchIntegrator as BatchIntegrator
     from qspx.integrate import CudaIntegrator as CudaIntegrator
     from qspx.integrate import DiffraxIntegrator as DiffraxIntegrator
+    from qspx.interchange import load_sbml as load_sbml
+    from qspx.interchange import simulate_sbml as simulate_sbml
     from qspx.loading import load_model as load_model
     from qspx.model import AbstractModel as AbstractModel
+    from qspx.model import Event as Event
     from qspx.model import Observable as Observable
     from qspx.model import Parameter as Parameter
     from qspx.model import Published as Published

@@ -43,6 +43,7 @@ def model_hash(m: AbstractModel) -> str:
         for f, args in (
             (m.initial_vector, (theta,)),
             (m.rates_vector, (1.0, y, theta)),
+            *([(m.events_vector, (1.0, y, theta))] if m.has_events else []),
             (functools.partial(m.observables_vector, names=list(m.outputs)), (1.0, y, theta)),
         ):
             closed = jax.make_jaxpr(f)(*args)

@@ -202,6 +202,41 @@ def simulate(
         typer.echo(f"Figure: {plot}")
 
 
+@app.command(short_help="Turn an SBML file into a model file.")
+def convert(
+    sbml: Annotated[Path, typer.Argument(metavar="SBML", help="An SBML file.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file (Python) to write.", show_default=False)],
+    ordinary_fast: Annotated[
+        bool, typer.Option("--fast-as-ordinary", help="Take reactions marked fast as ordinary ones.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Turn an SBML file (Level 2 or 3 core) into a model file of qspx, to be read, edited and simulated.
+
+    Needs libSBML: pip install "qspx[sbml]". What qspx does not take is refused, with element and line.
+
+    \b
+    Examples:
+      qspx convert BIOMD0000000613.xml models/peterson2010.py
+      qspx convert BIOMD0000000490.xml models/demin2013.py --fast-as-ordinary
+    """
+    prepare()
+    from qspx._errors import ConfigError
+    from qspx.interchange import write_model_file
+
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} exists; add --overwrite to replace it.")
+    found = write_model_file(sbml, out, ordinary_fast=ordinary_fast)
+    typer.echo(f"{found.model!r}")
+    if found.dimensionless:
+        typer.echo("units: left out, since those of the file do not fit its formulas")
+        typer.echo(f"  {found.dimensionless}")
+    if found.model.has_events:
+        typer.echo("events: simulate it with `qspx.simulate_events`")
+    typer.echo(f"Model:  {out}")
+
+
 @app.command(short_help="Simulate the virtual patients of an experiment.")
 def cohort(
     experiment: ExperimentPath,

@@ -66,6 +66,33 @@ class Observable:
 
 
 @dataclasses.dataclass(frozen=True)
+class Event:
+    """What happens when a condition becomes true: new values of states, all at once, perhaps after a delay.
+
+    Args:
+        trigger: a truth value, made of comparisons.
+        assign: new value per species.
+        delay: time from the trigger to the change, not negative.
+        priority: of events due at the same time the one with the largest comes first; by default last.
+        persistent: happens even if the trigger becomes false again before; otherwise it is then called off.
+        initially: what the trigger is taken to have been before the start; with False a trigger that holds at the
+            start makes the event happen.
+        at_trigger: the new values are those of the time of the trigger, not of the time of the change.
+        factors: factor per species, taken when the change is made, e.g. a volume that turns an assigned concentration
+            into an amount.
+    """
+
+    trigger: Any
+    assign: Mapping[str, Any]
+    delay: Any = 0.0
+    priority: Any = -math.inf
+    persistent: bool = True
+    initially: bool = True
+    at_trigger: bool = True
+    factors: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Published:
     """A number the model's publication prints, and how to compute it here: the model's own acceptance test."""
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from qspx._errors import ModelError, UnitError, closest
-from qspx.declarations import Lint, Observable, Parameter, Published, Species
+from qspx.declarations import Event, Lint, Observable, Parameter, Published, Species
 from qspx.units import unit
 from qspx.values import Values, stack
 
@@ -71,6 +71,11 @@ class AbstractModel(abc.ABC):
 
     def observables(self, t: Any, y: Values, p: Values) -> Mapping[str, Any]:
         """Values of the declared observables."""
+        return {}
+
+    def events(self, t: Any, y: Values, p: Values) -> Mapping[str, Event]:
+        """What happens when conditions on time and states become true. Integrators of cohorts do not take it; see
+        `qspx.simulate_events`."""
         return {}
 
     # declarations -----------------------------------------------------------------------------------------------
@@ -171,6 +176,22 @@ class AbstractModel(abc.ABC):
                 )
         return stack([computed[n] if n in computed else y[index[n]] for n in names], y)
 
+    @property
+    def has_events(self) -> bool:
+        return type(self).events is not AbstractModel.events
+
+    def events_vector(self, t, y, theta) -> jax.Array:
+        """Per event in order: trigger (0 or 1), delay, priority, values assigned, factors; one flat vector."""
+        flat: list[Any] = []
+        for name, event in self.events(t, self.states_of(y), self.values_of(theta)).items():
+            if unknown := [k for k in (*event.assign, *event.factors) if k not in self.species]:
+                raise ModelError(
+                    f"event `{name}` of {self.name} changes `{unknown[0]}`, which is not a species of the model."
+                    f"{closest(unknown[0], self.species)}"
+                )
+            flat += [event.trigger, event.delay, event.priority, *event.assign.values(), *event.factors.values()]
+        return stack(flat, y)
+
     # checks -----------------------------------------------------------------------------------------------------
 
     def _check_declarations(self) -> None:
@@ -219,6 +240,7 @@ class AbstractModel(abc.ABC):
         y, theta = np.ones(len(self.species)), self.theta
         jax.eval_shape(self.initial_vector, theta)
         jax.eval_shape(self.rates_vector, 1.0, y, theta)
+        jax.eval_shape(self.events_vector, 1.0, y, theta)
         jax.eval_shape(functools.partial(self.observables_vector, names=list(self.outputs)), 1.0, y, theta)
 
     def _units(self) -> tuple[Values, Values, str]:
@@ -243,6 +265,7 @@ class AbstractModel(abc.ABC):
         self.initial(p)
         self.rates(t, y, p)
         self.observables(t, y, p)
+        self.events(t, y, p)
         roles = {self.molar_mass, self.body_weight}
         roles |= {r for s in self.species.values() for r in map(s.__getattribute__, DOSE_ROLES)}
         unused = [k for k in self.parameters if k not in p.accessed and k not in roles]

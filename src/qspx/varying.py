@@ -47,6 +47,11 @@ def time_varying(model: AbstractModel, *parameters: str) -> TimeVarying:
         ModelError: for names that are unknown, given twice, not read by rates or observables, or in a role that cannot
             vary.
     """
+    if model.has_events:
+        raise ModelError(
+            f"{model.name} has events, so its parameters cannot be made to change in time; declare an event, or a "
+            "state of your own, for the change."
+        )
     if isinstance(model, TimeVarying):
         return TimeVarying(model.base, (*model.varying, *parameters))
     return TimeVarying(model, tuple(parameters))

@@ -40,6 +40,11 @@ class SolveRequest:
     def __post_init__(self):
         if not self.before:
             object.__setattr__(self, "before", (False,) * len(self.times))
+        if self.model.has_events:
+            raise SolveError(
+                f"model {self.model.name} has events, which no integrator of cohorts takes. Simulate it with "
+                "`qspx.simulate_events`."
+            )
         self.model.require_outputs(self.observables)
         for s in self.summaries:
             s.check(self.model)
