@@ -67,7 +67,9 @@ def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     for name, code in blocks(repo_root / "docs" / "sbml.md").items():
         exec(code, found)
         assert name in ("load", "simulate", "write", "events")
-    assert capsys.readouterr().out.count("[2. 1. 2. 1.") == 2  # S falls from 2 to 1 and is refilled, SBML and file alike
+    assert (
+        capsys.readouterr().out.count("[2. 1. 2. 1.") == 2
+    )  # S falls from 2 to 1 and is refilled, SBML and file alike
     assert found["courses"]["fills"][-1] == 2 and found["ball"]["hits"][-1] == 1
 
 
