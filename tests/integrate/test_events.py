@@ -148,6 +148,40 @@ def test_a_short_window_of_a_fast_wave_is_seen():
     assert run(Wave(), np.linspace(0, 10, 51)[1:], "a")[0][-1] == 32  # crests of sin(20 t) up to 10
 
 
+def test_a_pulse_between_long_steps_is_not_stepped_over():
+    """100 per time for 0.01 after long rest, from nothing: the integral is 1."""
+
+    class Pulse(Clock):
+        def rates(self, t, y, p):
+            return {"a": jnp.where(jnp.logical_and(t > 3.01, t < 3.02), 100.0, 0.0)}
+
+    assert run(Pulse(), [3.0, 3.015, 10.0], "a") == [[0, 0.5, 1]]
+
+
+def test_rates_that_switch_with_a_state():
+    """x grows to 1; from then on a grows from nothing, ten times as fast."""
+
+    class Switch(Clock):
+        def rates(self, t, y, p):
+            return {"x": 1.0, "a": jnp.where(y.x > 1, 10.0, 0.0)}
+
+    assert run(Switch(), [1.0, 1.5, 2.0], "a") == [[0, 5, 10]]
+
+
+def test_a_branch_without_a_value_beyond_its_switch():
+    """da/dt = -2 sqrt(a) from 1 reaches nothing at 1 and stays there: (1 - t)^2."""
+
+    class Empty(Clock):
+        def initial(self, p):
+            return {"a": 1.0}
+
+        def rates(self, t, y, p):
+            return {"a": jnp.where(y.a > 1e-12, -2 * jnp.sqrt(y.a), 0.0)}
+
+    found = qspx.simulate_events(Empty(), [0.5, 0.9, 2.0], **PRECISE)
+    np.testing.assert_allclose(found["a"], [0.25, 0.01, 0.0], atol=1e-9)
+
+
 def test_events_without_end_are_named():
     class Circle(Clock):
         def events(self, t, y, p):

@@ -3,7 +3,8 @@
 Rodas5P steps; after each the comparisons are looked at on points of its continuous output. Where one has changed sign
 the step ends at the crossing, found by repeated division to the last bits of the time. There the loop acts twice: with
 the comparison equal, which is the value at that time, and with its new sign, which is the limit from the right. So
-`time >= 1` acts at 1 and `time > 1` right after: a sample at 1 shows the first and not the second.
+`time >= 1` acts at 1 and `time > 1` right after: a sample at 1 shows the first and not the second. Comparisons in rates
+are followed in the same way and stay as they are through a step, so that every step is smooth.
 
 The order of what happens at one time is that of SBML Level 3 Version 2, section 4.11.6: triggers are looked at after
 every single change; of the events due the one with the highest priority comes first; one that is not persistent is
@@ -67,7 +68,8 @@ class _Run:
     def __init__(self, model, theta, times, t0, rtol, atol, longest_step, max_steps):
         self.model, self.theta, self.times = model, np.asarray(theta, float), times
         self.program = event_program(model)
-        self.step, self.look, self.sides, self.begin = _compiled(model, rtol, atol)
+        self.step, self.look, self.sides, self.begin = _compiled(model, rtol, atol, True)
+        self.tolerances = (rtol, atol)
         self.t0, self.t1 = t0, float(times[-1])
         self.span = max(self.t1 - t0, abs(self.t1) * 1e-6, 1e-300)
         gaps = np.diff(np.unique(np.append(times, t0))).tolist()
@@ -125,7 +127,7 @@ class _Run:
         return self.saved, self.steps
 
     def first_step(self) -> float:
-        return float(self.begin(self.now.t, self.now.y, self.theta, self.span))
+        return float(self.begin(self.now.t, self.now.y, self.theta, self.now.signs, self.span))
 
     def check_step(self, h: float, norm: float) -> None:
         if h < 16 * np.finfo(float).eps * max(abs(self.now.t), 1e-6 * self.span):
@@ -136,7 +138,11 @@ class _Run:
         self.steps += 1
         if self.steps > self.max_steps:
             raise SolveError(f"the solve of {self.model.name} stopped at {t:.6g} after {self.max_steps} steps.")
-        norm, curve = self.step(t, end, self.now.y, self.theta)
+        norm, curve = self.step(t, end, self.now.y, self.theta, self.now.signs)
+        if not np.isfinite(norm):  # a branch of a choice may have no value beyond its switch: as the numbers stand
+            norm, curve = _compiled(self.model, *self.tolerances, False)[0](
+                t, end, self.now.y, self.theta, self.now.signs
+            )
         return float(norm), {key: np.asarray(value) for key, value in curve.items()}
 
     def still(self, t: float, end: float):
@@ -163,7 +169,7 @@ class _Run:
             # a comparison that was equal at this time no longer is right after it
             now.signs = np.where(leaving, signs[0], now.signs)
             now.since[leaving] = now.t
-            if self.act():
+            if self.act() or leaving[self.program.in_rates].any():
                 return True
         changed = signs != now.signs
         changed &= points[:, None] - now.since > _SETTLED * self.span
@@ -289,8 +295,9 @@ def _evaluate(curve: Any, t: float) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(model: AbstractModel, rtol: float, atol: float):
-    """Compiled pieces: a step, the comparisons on a step, the comparisons at a point, the first step size."""
+def _compiled(model: AbstractModel, rtol: float, atol: float, held: bool):
+    """Compiled pieces: a step, the comparisons on a step, the comparisons at a point, the first step size. `held`:
+    comparisons in rates stay through a step as they are at its start."""
     program = event_program(model)
     moving, solver = program.moving, Rodas5P()
 
@@ -298,15 +305,17 @@ def _compiled(model: AbstractModel, rtol: float, atol: float):
         return y.at[moving].set(y_moving) if moving.size else y
 
     def rates(t, y_moving, args):
-        theta, y = args
+        theta, y, signs = args
+        if held:
+            return program.rates(t, whole(y_moving, y), theta, signs)[moving]
         return model.rates_vector(t, whole(y_moving, y), theta)[moving]
 
     term = diffrax.ODETerm(rates)
 
     @jax.jit
-    def step(t, end, y, theta):
+    def step(t, end, y, theta, signs):
         start = y[moving]
-        y1, error, dense, *_ = solver.step(term, t, end, start, (theta, y), None, False)
+        y1, error, dense, *_ = solver.step(term, t, end, start, (theta, y, signs), None, False)
         norm = error_norm(error, start, y1, rtol, atol)
         norm = jnp.where(jnp.isfinite(y1).all(), norm, jnp.inf)
         return norm, dense | {"t0": t, "t1": end, "whole": y}
@@ -327,9 +336,9 @@ def _compiled(model: AbstractModel, rtol: float, atol: float):
         return jax.vmap(at)(points)
 
     @jax.jit
-    def begin(t, y, theta, span):
+    def begin(t, y, theta, signs, span):
         if not moving.size:
             return jnp.asarray(span)
-        return first_step(y[moving], rates(t, y[moving], (theta, y)), span, rtol, atol)
+        return first_step(y[moving], rates(t, y[moving], (theta, y, signs)), span, rtol, atol)
 
     return step, look, jax.jit(program.differences), begin

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import NotTraceable, SolveError
@@ -57,6 +58,9 @@ class EventProgram:
         places: the events, with flags that do not depend on anything.
         kinds: operation of each comparison, shape (comparisons,).
         of_events: number of comparisons, the first ones, that events read; the others are read by rates alone.
+        in_rates: which of them rates read, shape (comparisons,).
+        timed: whether rates switch at times that do not depend on states, which an integrator that does not look for
+            them may step over.
         moving: positions of the states whose rates are not zero everywhere.
     """
 
@@ -68,37 +72,58 @@ class EventProgram:
         (t,), y, theta = g.inputs("t", 1), g.inputs("y", n), g.inputs(THETA, P)
         try:
             flat = trace_scalars(g, model.events_vector, t, y, theta) if self.places else []
-            rates = trace_scalars(g, model.rates_vector, t, y, theta) if n else []
         except NotTraceable as error:
             raise SolveError(f"the events of {model.name} cannot be located: {error}.") from error
+        try:
+            rates = trace_scalars(g, model.rates_vector, t, y, theta) if n else []
+        except NotTraceable:  # their comparisons are left to the control of the step size
+            rates = None
         triggers = [flat[place.trigger] for place in self.places]
         found = _comparisons(g, triggers)
         self.of_events = len(found)
-        found += [k for k in _comparisons(g, rates) if k not in found]
+        in_rates = _comparisons(g, rates or [])
+        self.timed = any(set(g.reachable([k])) & {t} and not set(g.reachable([k])) & {*y} for k in in_rates)
+        found += [k for k in in_rates if k not in found]
         sizes = {"t": 1, "y": n, THETA: P, "truth": len(found)}
         self.kinds = np.array([g.ops[k] for k in found], dtype=int)
+        self.in_rates = np.array([k in in_rates for k in found], dtype=bool)
         sides = [[g.operands[k][i] for k in found] for i in (0, 1)]
         self._sides = Program.of(g, sizes, {"left": sides[0], "right": sides[1]})
         given = {k: ("truth", i) for i, k in enumerate(found[: self.of_events])}
         self._triggers = Program.of(g, sizes, {"triggers": triggers}, given)
-        self.moving = np.array([i for i, k in enumerate(rates) if not g.is_constant(k, 0.0)], dtype=int)
+        given = {k: ("truth", i) for i, k in enumerate(found)}
+        self._rates = None if rates is None else Program.of(g, sizes, {"rates": rates}, given)
+        moving = range(n) if rates is None else [i for i, k in enumerate(rates) if not g.is_constant(k, 0.0)]
+        self.moving = np.array(moving, dtype=int)
         self.flat = jax.jit(model.events_vector)
 
     def differences(self, t: Any, y: Any, theta: Any) -> tuple[jax.Array, jax.Array]:
         """Both sides of every comparison, shape (comparisons,) each; traceable."""
-        found = run_jax(self._sides, {"t": jax.numpy.asarray(t, y.dtype)[None], "y": y, THETA: theta})
+        found = run_jax(self._sides, {"t": jnp.asarray(t, y.dtype)[None], "y": y, THETA: theta})
         return found["left"], found["right"]
+
+    def rates(self, t: Any, y: Any, theta: Any, signs: Any) -> jax.Array:
+        """Time derivatives, shape (species,), where the comparisons stand as `signs` says: smooth through a switch;
+        traceable. Where the rates have no scalar program, their comparisons stand as they do."""
+        if self._rates is None:
+            return self.model.rates_vector(t, y, theta)
+        inputs = {"t": jnp.asarray(t, y.dtype)[None], "y": y, THETA: theta, "truth": truths(self.kinds, signs, jnp)}
+        return run_jax(self._rates, inputs)["rates"]
 
     def triggers(self, t: float, y: np.ndarray, theta: np.ndarray, signs: np.ndarray) -> np.ndarray:
         """Whether each trigger holds, where the comparisons stand as `signs` says, shape (events,)."""
         if not self.places:
             return np.zeros(0, bool)
         kinds, s = self.kinds[: self.of_events], signs[: self.of_events]
-        truth = np.where(kinds == Op.LT, s < 0, np.where(kinds == Op.LE, s <= 0, s == 0))
-        inputs: Mapping[str, Any] = {"t": [t], "y": y, THETA: theta, "truth": [bool(x) for x in truth]}
+        inputs: Mapping[str, Any] = {"t": [t], "y": y, THETA: theta, "truth": truths(kinds, s, np).tolist()}
         with np.errstate(all="ignore"):
             found = self._triggers.evaluate(inputs, NUMPY)["triggers"]
         return np.array([bool(x) for x in found])
+
+
+def truths(kinds: np.ndarray, signs: Any, xp: Any) -> Any:
+    """Whether comparisons of these kinds hold, where their sides differ by these signs."""
+    return xp.where(kinds == Op.LT, signs < 0, xp.where(kinds == Op.LE, signs <= 0, signs == 0))
 
 
 def signs_of(left: Any, right: Any) -> np.ndarray:

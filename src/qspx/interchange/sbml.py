@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from qspx._errors import SolveError, UnitError, closest
-from qspx._status import STATUS_ADVICE, Status
+from qspx._errors import UnitError, closest
+from qspx._status import Status
 from qspx.dose_events import PADDING, DoseEvents
 from qspx.event_run import observed
 from qspx.integrate import AutomaticIntegrator, EngineWarning, SolveRequest
 from qspx.integrate.event_loop import run_events
+from qspx.integrate.event_program import event_program
 from qspx.interchange.errors import InterchangeError
 from qspx.model import AbstractModel
 from qspx.simulation import check_times
@@ -180,38 +181,35 @@ def simulate_sbml(
 
 
 def _courses(model: AbstractModel, times, parameters, rtol: float, atol: float) -> dict[str, np.ndarray]:
-    """Time (as ""), species, observables and parameters over time, by the model's names. The native engine solves what has states,
-    parameters, no events, and finite numbers; the engine for events all else."""
+    """Time (as ""), species, observables and parameters over time, by the model's names. The native engine solves what
+    has states, parameters, no switches at given times, and finite numbers; the engine for events, which steps onto
+    every switch, all else and what fails there."""
     found, _ = check_times(times)
     if not found or found[0] < 0:
         raise InterchangeError(f"Argument `times` must hold times from 0 on, but {found[:3]} was given.")
     theta = model.theta_with(parameters)
     y0 = np.asarray(model.initial_vector(jnp.asarray(theta)))
-    if model.has_events or not len(y0) or not len(theta) or not np.isfinite(y0).all() or found[-1] == 0:
-        states, _ = run_events(model, theta, found, rtol=rtol, atol=atol)
-    else:
+    plain = len(y0) and len(theta) and np.isfinite(y0).all() and found[-1] > 0
+    states = None
+    if plain and not model.has_events and not event_program(model).timed:
         states = _native(model, theta, found, rtol, atol)
+    if states is None:
+        states, _ = run_events(model, theta, found, rtol=rtol, atol=atol)
     names = tuple(model.outputs)
     values = observed(model, theta, found, states, names)
     courses = {"": np.array(found)} | dict(zip(names, values.T, strict=True))
     return courses | {k: np.full(len(found), theta[i]) for i, k in enumerate(model.parameters)}
 
 
-def _native(model: AbstractModel, theta: np.ndarray, times: tuple[float, ...], rtol: float, atol: float) -> np.ndarray:
-    """States at the times, shape (times, species)."""
+def _native(model: AbstractModel, theta: np.ndarray, times: tuple[float, ...], rtol: float, atol: float):
+    """States at the times, shape (times, species); None where the solve fails, as at a switch between rates."""
     request = SolveRequest(model, times, tuple(model.species), (), 0.0, times[-1])
     nothing = DoseEvents(*(np.array([[padding]]) for padding in PADDING))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EngineWarning)  # one subject: the slower engine costs nothing that matters
         engine = AutomaticIntegrator(rtol, atol).chosen(request).for_one()
     solution = engine.solve_batch(request, theta[None], nothing)
-    status = Status(int(solution.status[0]))
-    if status != Status.OK:
-        raise SolveError(
-            f"the solve of {model.name} stopped at {solution.end_time[0]:.6g} after {solution.steps[0]} steps: "
-            f"{status.name}. {STATUS_ADVICE[status]}"
-        )
-    return solution.values[0]
+    return solution.values[0] if solution.status[0] == Status.OK else None
 
 
 def write_model_file(path: str | Path, out: str | Path, *, ordinary_fast: bool = False) -> SbmlModel:
