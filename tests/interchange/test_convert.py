@@ -38,8 +38,9 @@ def test_the_written_file_is_the_same_model(reference_dir, tmp_path, name):
         np.testing.assert_allclose(written[outputs[key]], loaded[key], rtol=1e-6, atol=1e-9, err_msg=key)
 
 
-def test_lines_do_not_reach_far_to_the_right(reference_dir):
-    text = read_sbml(source(reference_dir, "gadkar_apcsk9")).source
+@pytest.mark.parametrize("name", ["gadkar_apcsk9", "BIOMD0000000613"])
+def test_lines_do_not_reach_far_to_the_right(reference_dir, name):
+    text = read_sbml(source(reference_dir, name)).source
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -209,7 +209,8 @@ class _Writer:
         text = ", ".join(f"{key}={value}" for key, value in given.items())
         if len(text) < WIDTH - 30:
             return f"qspx.Event({text})"
-        inner = "".join(f"\n{_INDENT}        {key}={value}," for key, value in given.items())
+        at = _INDENT + "        "
+        inner = "".join(f"\n{at}{key}={folded_text(value, len(at + key), at)}," for key, value in given.items())
         return f"qspx.Event({inner}\n{_INDENT}    )"
 
 
