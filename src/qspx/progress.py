@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-WORTH_A_LINE = 2.0  # seconds
+WORTH_A_LINE = 0.5  # seconds
 
 
 class Reporter(Protocol):
