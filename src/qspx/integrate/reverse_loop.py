@@ -129,10 +129,9 @@ class ReverseWriter(DoseReverser):
             state = self.state.lane(0, lane)
             with f.when(state[0].equals(FRESH)):
                 state[0] = RUNNING
-        done = f.variable(INTEGER, 0)
-        self._back_from_end(fresh, done)
+        self._back_from_end(fresh)
 
-    def _back_from_end(self, fresh: Value, done) -> None:
+    def _back_from_end(self, fresh: Value) -> None:
         """From the final state over the last stop to the last step."""
         f = self.f
         self.mask[0] = fresh.as_integers()
