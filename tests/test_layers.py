@@ -17,7 +17,7 @@ LAYERS = [
     "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check _unit_names "
     "progress provenance units weighted",
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
-    "dosing event_table inputs loading model network protocol reaction summaries values varying",
+    "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
     "calibrate cohort cohort_result cohort_run event_run interchange measurements nca sensitivity simulation store "
     "table_run vpop",

@@ -10,7 +10,7 @@ from qspx._status import STATUS_ADVICE, Ledger, Status
 
 
 def test_codes_never_change():
-    names = ["OK", "NOT_RUN", "MAX_STEPS", "DT_MIN", "NONFINITE", "IMPLAUSIBLE", "EXCLUDED"]
+    names = ["OK", "NOT_RUN", "MAX_STEPS", "DT_MIN", "NONFINITE", "IMPLAUSIBLE", "EXCLUDED", "NOT_STEADY"]
     assert [(s.name, int(s)) for s in Status] == [(name, i) for i, name in enumerate(names)]
     assert set(STATUS_ADVICE) == set(Status)
 

@@ -35,6 +35,10 @@ class SolveError(QspxError):
     """A simulation that cannot be started as asked."""
 
 
+class CalibrationError(QspxError):
+    """Measurements, a calibration problem or a fit that are not well defined."""
+
+
 class ThresholdError(QspxError):
     """A dose or concentration threshold that is never reached, or not unique."""
 

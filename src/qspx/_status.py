@@ -28,6 +28,7 @@ class Status(IntEnum):
     NONFINITE = 4
     IMPLAUSIBLE = 5
     EXCLUDED = 6
+    NOT_STEADY = 7
 
 
 STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
@@ -41,6 +42,8 @@ STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
         "power or logarithm, or an absurd parameter",
         Status.IMPLAUSIBLE: "a parameter or an output is outside its physiological bounds",
         Status.EXCLUDED: "left out on request",
+        Status.NOT_STEADY: "no steady state was reached before the run; raise its time limit, or look for a state that "
+        "grows or oscillates for ever",
     }
 )
 

@@ -102,6 +102,11 @@ def stacked_events(
     return [padded(e, size) for e in found]
 
 
+def no_events(rows: int, size: int = 1) -> DoseEvents:
+    """Rows to which nothing is given, every field (rows, size)."""
+    return DoseEvents(*(np.tile(field, (rows, 1)) for field in _as_arrays([PADDING] * size)))
+
+
 def padded(events: DoseEvents, size: int) -> DoseEvents:
     """Events of shape (events,) with padding up to `size`."""
     columns = zip(events, PADDING, strict=True)

@@ -60,8 +60,10 @@ class AutomaticIntegrator(AbstractIntegrator):
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         return self.chosen(request).solve_one(request, theta, events)
 
-    def solve_traced(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
-        return self.chosen(request).solve_traced(request, theta, events)
+    def solve_traced(
+        self, request: SolveRequest, theta, events: DoseEvents, samples: Samples | None = None
+    ) -> tuple[Any, ...]:
+        return self.chosen(request).solve_traced(request, theta, events, samples)
 
     @property
     def settings(self) -> dict[str, object]:

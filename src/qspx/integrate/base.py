@@ -113,11 +113,11 @@ class AbstractIntegrator(abc.ABC):
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         """The same for one subject, as a traceable function of `theta` and `events` (for derivatives)."""
 
-    def solve_traced(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
+    @abc.abstractmethod
+    def solve_traced(
+        self, request: SolveRequest, theta, events: DoseEvents, samples: Samples | None = None
+    ) -> tuple[Any, ...]:
         """The same for rows, shapes as in `solve_batch`: values, summaries, status, steps, end time."""
-        import jax
-
-        return jax.vmap(lambda theta, events: self.solve_one(request, theta, events))(theta, events)
 
     def chosen(self, request: SolveRequest) -> AbstractIntegrator:
         """The integrator that will solve this request: itself, unless it picks among others."""

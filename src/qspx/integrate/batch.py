@@ -89,10 +89,12 @@ class BatchIntegrator(AbstractIntegrator):
         rows = DoseEvents(*(jnp.asarray(x)[None] for x in events))
         return tuple(x[0] for x in self.solve_traced(request, jnp.asarray(theta)[None], rows))
 
-    def solve_traced(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
+    def solve_traced(
+        self, request: SolveRequest, theta, events: DoseEvents, samples: Samples | None = None
+    ) -> tuple[Any, ...]:
         require_x64()
         doses = subject_doses(request.model, jnp.asarray(theta, float), DoseEvents(*map(jnp.asarray, events)), jnp)
-        samples = Samples.common(request, len(theta))
+        samples = Samples.common(request, len(theta)) if samples is None else samples
         return native_op.solve(request, dataclasses.replace(self._native, real=DOUBLE), theta, doses, samples)
 
     def solve_batch(

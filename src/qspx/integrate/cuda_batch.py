@@ -79,9 +79,18 @@ class CudaIntegrator(AbstractIntegrator):
             ) from e
         return _source(low, seen, kinds, len(request.model.parameters), PRECISIONS[self.precision], request.marks)
 
+    @property
+    def _traced(self) -> DiffraxIntegrator:
+        """For derivatives, which this engine does not have."""
+        return DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
+
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
-        plain = DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
-        return plain.solve_one(request, theta, events)
+        return self._traced.solve_one(request, theta, events)
+
+    def solve_traced(
+        self, request: SolveRequest, theta, events: DoseEvents, samples: Samples | None = None
+    ) -> tuple[Any, ...]:
+        return self._traced.solve_traced(request, theta, events, samples)
 
     def solve_batch(
         self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None

@@ -68,6 +68,14 @@ class DiffraxIntegrator(AbstractIntegrator):
         require_x64()
         return run(request, self._loop_settings, jnp.asarray(theta), DoseEvents(*map(jnp.asarray, events)))
 
+    def solve_traced(
+        self, request: SolveRequest, theta, events: DoseEvents, samples: Samples | None = None
+    ) -> tuple[Any, ...]:
+        require_x64()
+        samples = Samples.common(request, len(theta)) if samples is None else samples
+        one = functools.partial(run, request, self._loop_settings)
+        return jax.vmap(one)(jnp.asarray(theta), DoseEvents(*map(jnp.asarray, events)), *map(jnp.asarray, samples))
+
     def for_one(self) -> DiffraxIntegrator:
         return dataclasses.replace(self, lanes=1)
 

@@ -1,0 +1,1 @@
+"""Calibration: from measurements to parameters with their uncertainty."""
