@@ -1,0 +1,1 @@
+"""Population fits: nonlinear mixed effects."""
