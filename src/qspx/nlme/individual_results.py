@@ -6,9 +6,11 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 
 from qspx._status import Status
+from qspx.calibrate.runs import Runs
 from qspx.nlme.base import Evaluated, PopulationObjective
 from qspx.nlme.individuals import Jets
 
@@ -96,13 +98,13 @@ class IndividualResults:
         objective, x = self.objective, self.evaluated.x
         data, individuals = objective.problem.data, objective.individuals
         jets, typical = self._jets
-        rows = individuals.rows
+        rows, censored = individuals.rows, individuals.padded(data.censored)
         variance = np.stack([np.asarray(individuals.variance(x, f, e)) for f, e in zip(jets.f, rows.endpoint, strict=True)])
         q = self.eta.shape[1]
         slope = jets.slope[..., :q] @ self._factor
         cwres = np.full(jets.f.shape, np.nan)
         for i in range(len(cwres)):
-            seen = rows.seen[i] & (rows.censored[i] == 0)
+            seen = rows.seen[i] & (censored[i] == 0)
             covariance = slope[i][seen] @ slope[i][seen].T + np.diag(variance[i][seen])
             expected = jets.f[i][seen] - slope[i][seen] @ self.evaluated.z[i]
             if seen.any() and np.isfinite(covariance).all():
@@ -127,6 +129,26 @@ class IndividualResults:
             frame.insert(at, name, values)
             at += 1
         return frame
+
+    def courses(self, observable: str, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions of an observable at `times` (in the model's unit, increasing), with random effects and without,
+        each (individuals, times). NaN where the model was not solved."""
+        problem, x = self.objective.problem, self.evaluated.x
+        runs = Runs.of(problem.model, problem.data.regimens, [[(float(t), False) for t in times]] * len(self.eta))
+        integrator = problem.integrator.chosen(runs.request)
+        places = [problem.model.parameter_index(c) for c in problem.columns]
+        found = []
+        for z in (self.evaluated.z, np.zeros_like(self.evaluated.z)):
+            theta = problem.data.theta.copy()
+            theta[:, places] = problem.natural_columns(self.objective.u_of(x, z))
+            states, status = (np.asarray(a) for a in runs.states(theta, integrator))
+            one = jax.vmap(
+                jax.vmap(lambda t, y, p: problem.model.observables_vector(t, y, p, (observable,)), in_axes=(0, 0, None)),
+                in_axes=(None, 0, 0),
+            )
+            values = np.asarray(one(np.asarray(times, dtype=float), states, theta))[..., 0]
+            found.append(np.where((status == Status.OK)[:, None], values, np.nan))
+        return found[0], found[1]
 
 
 def _root_inverse(matrix: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     base: u before estimated typical values and covariates, (columns,). covariates: column of each covariate effect,
     (effects,). value: measurements on the scale of their noise, (m,). seen: False where padded, (m,). endpoint: place
-    among the endpoints, (m,). censored: 0, -1 or 1, (m,).
+    among the endpoints, (m,). censored: 0, -1 or 1, (m,); None where nothing is.
     """
 
     base: Any
@@ -84,7 +84,7 @@ class Individuals:
             self.padded(value),
             self.padded(np.ones(len(data.value), bool), False),
             self.padded(data.endpoint),
-            self.padded(data.censored),
+            self.padded(data.censored) if (data.censored != 0).any() else None,
         )
 
     @functools.cached_property
@@ -181,3 +181,9 @@ class Individuals:
         """Compiled: u (points, individuals, columns) -> Jets with one axis more, the first."""
         _ = self._runs
         return jax.jit(jax.vmap(self.jets))
+
+    @functools.cached_property
+    def many_predictions(self) -> Any:
+        """Compiled: u (points, individuals, columns) -> `predict` with one axis more, the first."""
+        _ = self._runs
+        return jax.jit(jax.vmap(self.predict))

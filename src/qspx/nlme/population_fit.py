@@ -17,6 +17,7 @@ from qspx._errors import CalibrationError
 from qspx._status import Ledger
 from qspx.calibrate.scales import SCALES
 from qspx.distributions import Joint, LogitNormal, LogNormal, Normal
+from qspx.nlme import plots
 from qspx.nlme.base import Evaluated, PopulationObjective
 from qspx.nlme.individual_results import IndividualResults
 from qspx.nlme.problem import PopulationProblem
@@ -176,6 +177,14 @@ class PopulationFit:
     def individuals(self) -> IndividualResults:
         """Random effects, predictions and residuals of every individual and measurement."""
         return IndividualResults(self.objective, self.evaluated)
+
+    def plot_goodness(self, observable: str | None = None) -> Any:
+        """Measured against predicted, and residuals, of one observable (default: the first). Returns the Figure."""
+        return plots.plot_goodness(self, observable)
+
+    def plot_individuals(self, observable: str | None = None, most: int = 16) -> Any:
+        """Data and courses of up to `most` individuals. Returns the Figure."""
+        return plots.plot_individuals(self, observable, most)
 
     # onwards ----------------------------------------------------------------------------------------------------------
 
