@@ -130,6 +130,23 @@ class PopulationObjective:
         f_typical = np.zeros((len(z), m)) if typical is None else typical.f
         return estimate(self.individuals, self.joint, self.u_of, x, z, f_typical)
 
+    def best_of_several(self, x: np.ndarray, z: np.ndarray, tries: int, key: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Random effects (individuals, effects) with the lowest joint function among searches from `z`, from zero and
+        from `tries` - 1 random points, and which individuals' are not those from `z`, (individuals,). A model with a
+        lag, or one whose parameters compensate each other, may have several modes."""
+        typical = None if self.method.interaction else self.typical(x)[1]
+        rng = np.random.default_rng(key)
+        best, lowest, moved = z, np.full(len(z), np.inf), np.zeros(len(z), bool)
+        for k in range(tries + 1):
+            start = z if k == 0 else (rng.normal(size=z.shape) if k > 1 else np.zeros_like(z))
+            found = self.estimates(x, start, typical)
+            f_typical = np.zeros_like(found.jets.f) if typical is None else typical.f
+            value = np.asarray(self.joint(x, found.z, found.jets, f_typical).value)
+            better = value < np.where(np.isfinite(lowest), lowest - 1e-4, np.inf)
+            best = np.where(better[:, None], found.z, best)
+            lowest, moved = np.where(better, value, lowest), moved | (better if k else False)
+        return best, moved
+
     def evaluated(self, x: np.ndarray, found: Estimates, status: np.ndarray, args: tuple) -> Evaluated:
         """Contributions and gradients from the compiled function, with individuals that failed marked as such."""
         each, gradients = (np.array(a) for a in self.compiled(x, *args))

@@ -2,7 +2,10 @@
 
     ẑ = argmin_z  Σ_j deviance(y_j, f_j(z), R_j) + |z|²
 
-for all individuals at once, by Gauss-Newton steps with Levenberg-Marquardt damping of each individual's own.
+for all individuals at once, by Gauss-Newton steps with Levenberg-Marquardt damping of each individual's own. What
+Gauss-Newton leaves out of the second derivative is learned from the change of the gradient (a symmetric rank-one update
+of that part alone, as in Dennis, Gay & Welsch 1981, doi:10.1145/355958.355965): without it the search creeps where the
+residuals are large or parameters compensate each other.
 """
 
 from __future__ import annotations
@@ -106,9 +109,10 @@ def estimate(
         jets, found = at(z)
     jets = Jets(*map(np.array, jets))
     damping, done = np.zeros(len(z)), ~np.isfinite(found.value)
+    left_out = np.zeros_like(found.curvature)
     converged = np.zeros(len(z), bool)
     for _ in range(MOST_STEPS):
-        step = _step(found, damping)
+        step = _step(found, _whole(found.curvature, left_out), damping)
         length = np.sqrt(np.maximum(np.einsum("ij,ijk,ik->i", step, found.curvature, step), 0.0))
         short = ~done & (length < NEAR) & (damping < 1e-2)
         converged |= short
@@ -117,7 +121,8 @@ def estimate(
             break
         tried = np.where(done[:, None], z, z + step)
         new_jets, new = at(tried)
-        better = ~done & (new.value <= found.value + 1e-9 * np.abs(found.value))
+        better = ~done & (new.value <= found.value + 1e-10 * np.abs(found.value))
+        left_out = np.where(better[:, None, None], _learned(left_out, found, new, step), left_out)
         z[better] = tried[better]
         for old, fresh in zip((*jets, *found), (*new_jets, *new), strict=True):
             old[better] = fresh[better]
@@ -127,9 +132,26 @@ def estimate(
     return Estimates(z, jets, np.array(jets.status), converged)
 
 
-def _step(found: Joint, damping: np.ndarray) -> np.ndarray:
+def _learned(left_out: np.ndarray, old: Joint, new: Joint, step: np.ndarray) -> np.ndarray:
+    """The part that Gauss-Newton leaves out, after a step (individuals, effects)."""
+    missing = new.gradient - old.gradient - np.einsum("ijk,ik->ij", new.curvature + left_out, step)
+    along = np.einsum("ij,ij->i", missing, step)
+    size = np.linalg.norm(missing, axis=1) * np.linalg.norm(step, axis=1)
+    update = np.einsum("ij,ik->ijk", missing, missing) / np.where(along == 0, 1.0, along)[:, None, None]
+    certain = np.isfinite(update).all(axis=(1, 2)) & (np.abs(along) > 1e-6 * size)
+    return left_out + np.where(certain[:, None, None], update, 0.0)
+
+
+def _whole(curvature: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Gauss-Newton's curvature plus what it leaves out, where that is positive definite enough."""
+    whole = np.where(np.isfinite(curvature + left_out), curvature + left_out, 0.0)
+    own = np.where(np.isfinite(curvature), curvature, 0.0)
+    enough = np.linalg.eigvalsh(whole)[:, 0] > 0.1 * np.linalg.eigvalsh(own)[:, 0]
+    return np.where(enough[:, None, None], whole, own)
+
+
+def _step(found: Joint, curvature: np.ndarray, damping: np.ndarray) -> np.ndarray:
     """(individuals, effects)"""
-    curvature = np.where(np.isfinite(found.curvature), found.curvature, 0.0)
     diagonal = np.einsum("ijj->ij", curvature)
     damped = curvature + np.einsum("i,ij,jk->ijk", damping, diagonal, np.eye(diagonal.shape[1]))
     fine = np.isfinite(found.value) & np.isfinite(found.gradient).all(axis=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 
 from qspx import progress as shown
@@ -14,6 +17,9 @@ from qspx.nlme.population_fit import PopulationFit
 from qspx.nlme.problem import PopulationProblem
 from qspx.nlme.search import Search, minimise
 from qspx.nlme.uncertainty import covariance_of
+
+TRIES = 4  # searches for every individual's random effects at the start and the end, besides the one that goes on
+ROUNDS = 4  # how often a search goes on because one of them found something better
 
 
 def fit_population(
@@ -56,19 +62,34 @@ def fit_population(
     searches: list[Search] = []
     with shown.report(f"{objective.method.name}", starts * most, show=progress) as reporter:
         for point in points:
-            first = objective(point)
-            if not np.isfinite(first.value):
-                searches.append(Search(point, first, 1, np.inf, False))
-                continue
-            searches.append(
-                minimise(objective, point, first, tolerance=tolerance, most=most, report=reporter.advance)
-            )
+            searches.append(_searched(objective, point, tolerance, most, reporter.advance))
     best = min(searches, key=lambda s: s.end.value)
     if not np.isfinite(best.end.value):
         raise CalibrationError(_unsolved(problem, searches[0].end))
-    again = _checked_estimates(objective, best.end)
-    matrices = covariance_of(objective, again) if uncertainty else None
-    return PopulationFit(objective, again, tuple(searches), matrices)
+    matrices = covariance_of(objective, best.end) if uncertainty else None
+    return PopulationFit(objective, best.end, tuple(searches), matrices)
+
+
+def _searched(
+    objective: PopulationObjective, point: np.ndarray, tolerance: float, most: int, report: Callable[[], None]
+) -> Search:
+    """One search. Where an individual turns out to have better random effects elsewhere, it goes on from there."""
+    problem = objective.problem
+    z, _ = objective.best_of_several(point, np.zeros((len(problem.data), len(problem.omega))), TRIES)
+    now, spent = objective(point, z), 1
+    search = Search(point, now, 1, np.inf, False)
+    for key in range(ROUNDS):
+        if not np.isfinite(now.value):
+            break
+        search = minimise(objective, point, now, tolerance=tolerance, most=most - spent + 1, report=report)
+        spent += search.evaluations
+        z, moved = objective.best_of_several(search.end.x, search.end.z, TRIES, key + 1)
+        search = dataclasses.replace(search, evaluations=spent)
+        if not moved.any() or spent >= most:
+            break
+        now = objective(search.end.x, z)
+        search = dataclasses.replace(search, end=now, converged=False)  # unless the next round says otherwise
+    return search
 
 
 def _around(problem: PopulationProblem, centre: np.ndarray, starts: int, key: int) -> np.ndarray:
@@ -90,8 +111,3 @@ def _unsolved(problem: PopulationProblem, first: Evaluated) -> str:
         "RandomEffect), or look for predictions of zero under a proportional error, or an error that is zero."
     )
 
-
-def _checked_estimates(objective: PopulationObjective, end: Evaluated) -> Evaluated:
-    """The end once more with random effects searched from zero, where that finds better ones for the whole."""
-    fresh = objective(end.x)
-    return fresh if fresh.value < end.value else end
