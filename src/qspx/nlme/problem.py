@@ -202,7 +202,7 @@ class PopulationProblem:
             if name not in self.names[: len(self.everything_estimated)]:
                 raise CalibrationError(f"`{name}` is not estimated.{closest(name, self.names)}")
             k = self.names.index(name)
-            x[k] = to_estimation(np.array(value), *(s[k] for s in self._own_scales))
+            x[k] = to_estimation(np.array([value]), *(s[[k]] for s in self._own_scales))[0]
         if omega is not None:
             x[len(self.everything_estimated) :] = self.omega.coordinates(omega)
         if not (np.isfinite(x).all() and (x >= self.box[:, 0]).all() and (x <= self.box[:, 1]).all()):
