@@ -37,12 +37,11 @@ def test_derivatives_by_the_start():
     model = OneCompartment()
     own = starting_from(model)
     runs = Runs.of(own, [None], [[(1.0, False), (4.0, False)]])
-    theta = np.array([*model.theta, 0.0, 3.0])
+    theta = jax.numpy.array([*model.theta, 0.0, 3.0])
 
     def last(start):
         return runs.states(theta.at[-1].set(start)[None], BatchIntegrator(rtol=1e-10))[0][0, :, 1]
 
-    theta = jax.numpy.asarray(theta)
     k = 0.3 / 3.0
     for mode in (jax.jacfwd, jax.jacrev):
         np.testing.assert_allclose(mode(last)(3.0), np.exp(-k * np.array([1.0, 4.0])), rtol=1e-8)
