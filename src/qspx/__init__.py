@@ -14,6 +14,12 @@ __version__ = "0.1.0"
 _NAMES = {
     "_precision": ("enable_x64",),
     "binding": ("Binding", "BindingArm", "Site"),
+    "calibrate.fit": ("fit",),
+    "calibrate.fit_files": ("load_fit",),
+    "calibrate.fit_result": ("Fit",),
+    "calibrate.fit_status": ("FitStatus",),
+    "calibrate.starts": ("GivenStarts", "LatinHypercubeStarts", "SobolStarts", "StartsAround"),
+    "calibrate.trust_region": ("TrustRegion",),
     "cohort": ("Cohort", "sample_cohort"),
     "cohort_result": ("CohortResult",),
     "cohort_run": ("simulate_cohort",),
@@ -52,6 +58,15 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.binding import Binding as Binding
     from qspx.binding import BindingArm as BindingArm
     from qspx.binding import Site as Site
+    from qspx.calibrate.fit import fit as fit
+    from qspx.calibrate.fit_files import load_fit as load_fit
+    from qspx.calibrate.fit_result import Fit as Fit
+    from qspx.calibrate.fit_status import FitStatus as FitStatus
+    from qspx.calibrate.starts import GivenStarts as GivenStarts
+    from qspx.calibrate.starts import LatinHypercubeStarts as LatinHypercubeStarts
+    from qspx.calibrate.starts import SobolStarts as SobolStarts
+    from qspx.calibrate.starts import StartsAround as StartsAround
+    from qspx.calibrate.trust_region import TrustRegion as TrustRegion
     from qspx.cohort import Cohort as Cohort
     from qspx.cohort import sample_cohort as sample_cohort
     from qspx.cohort_result import CohortResult as CohortResult
