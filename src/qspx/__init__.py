@@ -19,6 +19,12 @@ _NAMES = {
     "calibrate.noise": ("LaplaceNoise", "StudentNoise"),
     "calibrate.preequilibration": ("PreEquilibration",),
     "calibrate.problem": ("CalibrationProblem",),
+    "calibrate.fit": ("fit",),
+    "calibrate.fit_files": ("load_fit",),
+    "calibrate.fit_result": ("Fit",),
+    "calibrate.fit_status": ("FitStatus",),
+    "calibrate.starts": ("GivenStarts", "LatinHypercubeStarts", "SobolStarts", "StartsAround"),
+    "calibrate.trust_region": ("TrustRegion",),
     "cohort": ("Cohort", "sample_cohort"),
     "cohort_result": ("CohortResult",),
     "cohort_run": ("simulate_cohort",),
@@ -64,10 +70,19 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.calibrate.error_models import LogAdditive as LogAdditive
     from qspx.calibrate.error_models import Proportional as Proportional
     from qspx.calibrate.estimated import Estimated as Estimated
+    from qspx.calibrate.fit import fit as fit
+    from qspx.calibrate.fit_files import load_fit as load_fit
+    from qspx.calibrate.fit_result import Fit as Fit
+    from qspx.calibrate.fit_status import FitStatus as FitStatus
     from qspx.calibrate.noise import LaplaceNoise as LaplaceNoise
     from qspx.calibrate.noise import StudentNoise as StudentNoise
     from qspx.calibrate.preequilibration import PreEquilibration as PreEquilibration
     from qspx.calibrate.problem import CalibrationProblem as CalibrationProblem
+    from qspx.calibrate.starts import GivenStarts as GivenStarts
+    from qspx.calibrate.starts import LatinHypercubeStarts as LatinHypercubeStarts
+    from qspx.calibrate.starts import SobolStarts as SobolStarts
+    from qspx.calibrate.starts import StartsAround as StartsAround
+    from qspx.calibrate.trust_region import TrustRegion as TrustRegion
     from qspx.cohort import Cohort as Cohort
     from qspx.cohort import sample_cohort as sample_cohort
     from qspx.cohort_result import CohortResult as CohortResult
