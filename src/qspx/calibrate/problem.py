@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -105,9 +105,20 @@ class CalibrationProblem:
         return self._builder.objective(self.measurements)
 
     def with_measurements(self, measurements: Measurements) -> CalibrationProblem:
-        """The same problem for other measurements, of all arms or some."""
+        """The same problem for other measurements, of all arms and studies or some. Raises `CalibrationError` where
+        nothing tells about an estimated parameter any more."""
         arms = {name: each for name, each in self.given.items() if name in measurements.arms}
-        return dataclasses.replace(self, measurements=measurements, arms=arms)
+        before = self.preequilibration
+        if isinstance(before, Mapping):
+            before = {name: each for name, each in before.items() if name in arms}
+        return dataclasses.replace(
+            self,
+            measurements=measurements,
+            arms=arms,
+            per_arm=_only(self.per_arm, arms),
+            per_study=_only(self.per_study, set(measurements.study)),
+            preequilibration=before,
+        )
 
     # coordinates ----------------------------------------------------------------------------------------------------
 
@@ -142,8 +153,8 @@ class CalibrationProblem:
     def _compiled(self) -> dict[str, Any]:
         """Functions of coordinates (estimated,), or of rows of them."""
         o = self.objective
-        functions = {"log_likelihood": o.log_likelihood, "log_posterior": o.log_posterior, "residuals": o.residuals}
-        return {name: _of_rows(f) for name, f in (functions | {"predict": o.predict}).items()}
+        names = ("log_likelihood", "log_likelihoods", "log_posterior", "residuals", "predict")
+        return {name: _of_rows(getattr(o, name)) for name in names}
 
     # functions ------------------------------------------------------------------------------------------------------
 
@@ -200,7 +211,7 @@ class CalibrationProblem:
         """Why the log-posterior is not finite, in words: runs that fail, measurements without a likelihood, priors."""
         x = np.asarray(self.coordinates(self.start if values is None else values))
         found = self._compiled["predict"](x)
-        status, each = np.asarray(found.status), np.asarray(self.objective.log_likelihoods(x))
+        status, each = np.asarray(found.status), np.asarray(self._compiled["log_likelihoods"](x))
         lines, m, run = [], self.measurements, self.objective.run
         for r in np.flatnonzero(status != Status.OK):
             i, code = int(np.flatnonzero(run == r)[0]), Status(int(status[r]))
@@ -238,3 +249,7 @@ class CalibrationProblem:
 def _of_rows(function: Any) -> Any:
     one, many = jax.jit(function), jax.jit(jax.vmap(function))
     return lambda x: many(x) if np.ndim(x) == 2 else one(x)
+
+
+def _only(said: PerGroup, known: Container[str]) -> PerGroup:
+    return {name: {k: v for k, v in groups.items() if k in known} for name, groups in said.items()}
