@@ -25,7 +25,7 @@ from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.identity import identity
 from qspx.calibrate.no_start import why_no_start
 from qspx.calibrate.objective import Objective
-from qspx.calibrate.problem_of import HasObjective, objective_of
+from qspx.calibrate.problem_of import objective_of
 from qspx.calibrate.search import AbstractMethod, Evaluator, Search
 from qspx.calibrate.starts import AbstractStarts, LatinHypercubeStarts
 from qspx.calibrate.trust_region import TrustRegion
@@ -34,7 +34,7 @@ from qspx.provenance import environment
 
 
 def fit(
-    problem: Objective | HasObjective,
+    problem: Any,
     *,
     key: KeyLike,
     starts: AbstractStarts | int = 20,
@@ -68,7 +68,7 @@ def fit(
     if save_every < 1:
         raise CalibrationError(f"Argument `save_every` must be at least 1, but is {save_every}.")
     seed = tuple(int(k) for k in np.asarray(jax.random.key_data(as_key(key))).ravel())
-    asked = identity(objective) | {"starts": _described(drawn), "method": _described(method), "seed": list(seed)}
+    asked = identity(objective) | {"starts": drawn.settings, "method": method.settings, "seed": list(seed)}
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(FitStore(out, asked)) if out is not None else None
         began = time.monotonic()
@@ -78,13 +78,6 @@ def fit(
         if store:
             manifest = store.finish(details)
     return Fit(objective, run, manifest)
-
-
-def _described(choice: Any) -> str:
-    """Name and settings, arrays in full."""
-    settings = {f.name: getattr(choice, f.name) for f in dataclasses.fields(choice)}
-    text = ", ".join(f"{k}={v.tolist() if isinstance(v, np.ndarray) else v!r}" for k, v in settings.items())
-    return f"{type(choice).__name__}({text})"
 
 
 def _run(

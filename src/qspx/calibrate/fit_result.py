@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx.calibrate import fit_plots
 from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus, fit_ledger
 from qspx.calibrate.fit_store import FitStore
+from qspx.calibrate.fit_text import fit_text
 from qspx.calibrate.objective import Objective, Predictions
 from qspx.calibrate.search import Search, inward
 from qspx.calibrate.uncertainty import Uncertainty, uncertainty
@@ -148,9 +150,29 @@ class Fit:
         )
 
     def __str__(self) -> str:
-        from qspx.calibrate.fit_text import fit_text
-
         return fit_text(self)
+
+    # figures ----------------------------------------------------------------------------------------------------------
+
+    def plot_waterfall(self, ax: Any = None) -> Any:
+        """How far below the best every start ended, sorted. Returns the matplotlib Axes, as the others do."""
+        return fit_plots.plot_waterfall(self, ax)
+
+    def plot_parameters(self, ax: Any = None, within: float = 10.0) -> Any:
+        """Where the starts `within` so much of the best log-posterior ended between the bounds."""
+        return fit_plots.plot_parameters(self, ax, within)
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """How far below the best every start was after each step."""
+        return fit_plots.plot_history(self, ax)
+
+    def plot_predictions(self, ax: Any = None) -> Any:
+        """Measured against predicted."""
+        return fit_plots.plot_predictions(self, ax)
+
+    def plot_residuals(self, ax: Any = None) -> Any:
+        """Standardised residuals against time."""
+        return fit_plots.plot_residuals(self, ax)
 
     # files ------------------------------------------------------------------------------------------------------------
 

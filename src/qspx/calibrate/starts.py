@@ -24,6 +24,11 @@ class AbstractStarts(abc.ABC):
 
     n: int
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is drawn, of a dataclass."""
+        return {"starts": type(self).__name__} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
     @abc.abstractmethod
     def candidates(self, objective: Objective, seed: tuple[int, ...]) -> np.ndarray:
         """Places in the unit box, shape (candidates, estimated), at least `n` of them."""
