@@ -23,7 +23,7 @@ def _axes(ax: Any, **size: Any) -> Any:
 def _below_best(ax: Any) -> None:
     ax.set_yscale("symlog", linthresh=LINEAR)
     ax.set(ylabel="log-posterior below the best")
-    ax.set_ylim(bottom=0.0)
+    ax.set_ylim(bottom=-0.2 * LINEAR)
 
 
 def plot_waterfall(fit: Fit, ax: Any = None) -> Any:
