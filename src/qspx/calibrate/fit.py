@@ -29,7 +29,7 @@ from qspx.calibrate.problem_of import objective_of
 from qspx.calibrate.search import AbstractMethod, Evaluator, Search
 from qspx.calibrate.starts import AbstractStarts, LatinHypercubeStarts
 from qspx.calibrate.trust_region import TrustRegion
-from qspx.progress import Reporter, report
+from qspx.progress import report
 from qspx.provenance import environment
 
 
@@ -99,11 +99,14 @@ def _run(
     try:
         with report("fitting", len(run.start_value), done, progress) as bar:
             while run.search.running.any():
-                run = _step(run, evaluator, method, bar)
-                steps += 1
+                before = int(run.search.running.sum())
+                run, steps = _step(run, evaluator, method), steps + 1
+                bar.advance(before - int(run.search.running.sum()))
                 if store and (steps % save_every == 0 or not run.search.running.any()):
                     store.write(run.arrays())
     except KeyboardInterrupt:
+        if store:
+            store.write(run.arrays())
         _say_where_it_stands(run, store)
         raise
     return run
@@ -136,10 +139,9 @@ def _begin(evaluator: Evaluator, starts: AbstractStarts, method: AbstractMethod,
     return FitRun(search, found.value.copy(), found.value[None].copy(), tried - n)
 
 
-def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod, bar: Reporter) -> FitRun:
+def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod) -> FitRun:
     running = np.flatnonzero(run.search.running)
     search = run.search.merged(running, method.advance(evaluator, run.search.rows(running)))
-    bar.advance(len(running) - int(search.running.sum()))
     return dataclasses.replace(run, search=search, history=np.concatenate([run.history, search.value[None]]))
 
 
