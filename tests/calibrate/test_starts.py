@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from closed_form import linear
+from closed_form import closed_form, linear
 
 from qspx import GivenStarts, LatinHypercubeStarts, SobolStarts, StartsAround
 from qspx._errors import CalibrationError
@@ -45,6 +45,14 @@ def test_starts_around_begin_with_the_values_and_scatter_by_spread():
     np.testing.assert_allclose(x[0], [0.5, -0.5], atol=1e-12)
     # 800 normal numbers: the standard error of their standard deviation is 2.5 %
     assert np.std((x - x[0])[1:]) == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_logit_is_drawn_uniformly_between_its_bounds():
+    """On the logit itself most of the draws would lie on the bounds."""
+    o = closed_form((Estimated("F", (0.2, 0.9), scale="logit"),), [0.5], lambda v: (v, v, True))
+    low, high = o.box.T
+    drawn = np.asarray(o.natural(low + (high - low) * LatinHypercubeStarts(70).candidates(o, SEED)[:70]))[:, 0]
+    assert sorted(((drawn - 0.2) / 0.7 * 70).astype(int)) == list(range(70))
 
 
 def test_given_starts_are_the_given_values():
