@@ -61,7 +61,7 @@ def joint_function(individuals: Individuals, interaction: bool) -> Callable[...,
             by_variance = jnp.zeros_like(by_variance)
         info = jnp.where(row.seen, information(row.value, f, variance, by_variance, row.censored), 0.0)
         moved = slope[:, : len(z)] @ factor  # df/dz
-        curvature = (moved.T * info) @ moved + jnp.eye(len(z))
+        curvature = (moved.T * info[None]) @ moved + jnp.eye(len(z))
         return Joint(value + z @ z, 0.5 * by_f @ moved + z, curvature)
 
     @jax.jit

@@ -62,7 +62,7 @@ class Expansion:
         moved = jax.jacfwd(self.predicted, argnums=1)(x, z)
         variance, slope = jax.jvp(lambda f: self.variance(x, f), (f,), (jnp.ones_like(f),))
         info = jnp.where(self.row.seen, information(self.row.value, f, variance, slope, self.row.censored), 0.0)
-        return jnp.eye(len(z)) + (moved.T * info) @ moved
+        return jnp.eye(len(z)) + (moved.T * info[None]) @ moved
 
     def implicit(self, x: Any, z: Any) -> Any:
         """ẑ as a function of x, from the estimate z."""

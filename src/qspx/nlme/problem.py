@@ -143,7 +143,7 @@ class PopulationProblem:
 
     def natural_columns(self, u: Any) -> Any:
         """Parameters in their own units for u (..., columns). Traceable."""
-        return to_natural(u, self.scales, *self.limits)
+        return to_natural(u, *(np.broadcast_to(s, np.shape(u)) for s in (self.scales, *self.limits)))
 
     def columns_of(self, natural: Any) -> np.ndarray:
         """Inverse of `natural_columns`."""
