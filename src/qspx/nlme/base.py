@@ -7,11 +7,13 @@ import dataclasses
 import functools
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
 from qspx._errors import CalibrationError
 from qspx._status import Status
-from qspx.nlme.conditional import Estimates, estimate, joint_function, u_function
+from qspx.nlme.compiling import compiled
+from qspx.nlme.conditional import Estimates, estimate, joint_function, mean_function
 from qspx.nlme.individuals import Individuals, Jets
 from qspx.nlme.problem import PopulationProblem
 
@@ -103,8 +105,15 @@ class PopulationObjective:
         return Individuals(self.problem)
 
     @functools.cached_property
-    def u_of(self) -> Any:
-        return u_function(self.individuals)
+    def _mean(self) -> Any:
+        return mean_function(self.individuals)
+
+    def u(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Parameters on their scales (..., individuals, columns) for standardised random effects z (..., individuals,
+        effects)."""
+        found = np.broadcast_to(np.asarray(self._mean(x)), (*z.shape[:-1], len(self.problem.columns))).copy()
+        found[..., : z.shape[-1]] += z @ np.asarray(self.problem.factor(x)).T  # they come first
+        return found
 
     @functools.cached_property
     def joint(self) -> Any:
@@ -113,22 +122,20 @@ class PopulationObjective:
     @functools.cached_property
     def compiled(self) -> Any:
         """The method's `local` with gradient, over individuals: (x, each argument with individuals first)."""
-        import jax
-
         one = jax.value_and_grad(self.method.local(self.individuals))
-        return jax.jit(lambda x, *each: jax.vmap(lambda *args: one(x, *args))(*each))
+        return compiled(lambda x, *each: jax.vmap(lambda *args: one(x, *args))(*each))
 
     def typical(self, x: np.ndarray) -> tuple[np.ndarray, Jets]:
         """u (individuals, columns) without random effects, and predictions there."""
         zeros = np.zeros((len(self.problem.data), len(self.problem.omega)))
-        u = np.asarray(self.u_of(x, zeros))
+        u = self.u(x, zeros)
         return u, Jets(*map(np.asarray, self.individuals.jets(u)))
 
     def estimates(self, x: np.ndarray, z: np.ndarray, typical: Jets | None) -> Estimates:
         """Empirical Bayes estimates; `typical` is needed where the method has no interaction."""
         m = self.individuals.shape[1]
         f_typical = np.zeros((len(z), m)) if typical is None else typical.f
-        return estimate(self.individuals, self.joint, self.u_of, x, z, f_typical)
+        return estimate(self.individuals, self.joint, lambda z: self.u(x, z), x, z, f_typical)
 
     def best_of_several(self, x: np.ndarray, z: np.ndarray, tries: int, key: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Random effects (individuals, effects) with the lowest joint function among searches from `z`, from zero and

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspx._status import Status
+from qspx.nlme.compiling import compiled
 from qspx.nlme.individuals import Individuals, Jets, Row
 from qspx.nlme.likelihood import deviance, information
 
@@ -26,7 +27,8 @@ NEAR = 1e-5  # a step this short, in standard deviations of the estimate, ends t
 
 
 class Estimates(NamedTuple):
-    """z (individuals, effects), predictions there, status of the solve there, and whether the search ended, (individuals,)."""
+    """z (individuals, effects), predictions there, status of the solve there (individuals,), and whether the search
+    ended (individuals,)."""
 
     z: np.ndarray
     jets: Jets
@@ -64,7 +66,6 @@ def joint_function(individuals: Individuals, interaction: bool) -> Callable[...,
         curvature = (moved.T * info[None]) @ moved + jnp.eye(len(z))
         return Joint(value + z @ z, 0.5 * by_f @ moved + z, curvature)
 
-    @jax.jit
     def every(x, z, jets: Jets, f_typical):
         factor = individuals.problem.factor(x)
         found = jax.vmap(one, in_axes=(None, None, 0, 0, 0, 0, 0))(
@@ -73,33 +74,27 @@ def joint_function(individuals: Individuals, interaction: bool) -> Callable[...,
         solved = (jets.status == Status.OK) & jnp.isfinite(found.value)
         return found._replace(value=jnp.where(solved, found.value, jnp.inf))
 
-    return every
+    return compiled(every)
 
 
-def u_function(individuals: Individuals) -> Callable[..., Any]:
-    """Compiled (x, z (individuals, effects)) -> u (individuals, columns)."""
-
-    @jax.jit
-    def every(x, z):
-        factor = individuals.problem.factor(x)
-        mean = jax.vmap(individuals.mean, in_axes=(None, 0))(x, individuals.rows)
-        return jax.vmap(individuals.with_effects, in_axes=(0, None, 0))(mean, factor, z)
-
-    return every
+def mean_function(individuals: Individuals) -> Callable[..., Any]:
+    """Compiled: x -> u without random effects (individuals, columns)."""
+    return compiled(lambda x: jax.vmap(individuals.mean, in_axes=(None, 0))(x, individuals.rows))
 
 
 def estimate(
     individuals: Individuals,
     joint: Callable[..., Joint],
-    u_of: Callable[..., Any],
+    u_of: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     start: np.ndarray,
     f_typical: np.ndarray,
 ) -> Estimates:
-    """The estimates, from z = `start` (individuals, effects), and from zero where the model cannot be solved there."""
+    """The estimates, from z = `start` (individuals, effects), and from zero where the model cannot be solved there.
+    `u_of`: z -> u (individuals, columns)."""
 
     def at(z):
-        jets = Jets(*map(np.asarray, individuals.jets(u_of(x, z))))
+        jets = Jets(*map(np.asarray, individuals.jets(u_of(z))))
         return jets, Joint(*map(np.array, joint(x, z, jets, f_typical)))
 
     z = np.array(start)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspx.nlme.base import Evaluated, PopulationObjective
+from qspx.nlme.base import PopulationObjective
 from qspx.nlme.conditional import Estimates
 from qspx.nlme.individuals import Individuals, Jets, Row
 from qspx.nlme.likelihood import deviance, information
@@ -87,7 +87,7 @@ def expand(
     interaction, individuals = objective.method.interaction, objective.individuals
     zero = None if interaction else objective.typical(x)
     found = objective.estimates(x, z, None if zero is None else zero[1])
-    u = np.asarray(objective.u_of(x, found.z))
+    u = objective.u(x, found.z)
     joint = objective.joint(x, found.z, found.jets, np.zeros_like(found.jets.f) if zero is None else zero[1].f)
     factor = np.asarray(individuals.problem.factor(x))
     directions = factor @ spread_of(np.asarray(joint.curvature))
@@ -102,10 +102,14 @@ def expand(
 
 
 def flat(u: np.ndarray, jets: Jets) -> Taylor:
-    """Polynomials of first order around u."""
-    n, m, p = jets.slope.shape
-    none = np.zeros((n, 0, 0))
-    return Taylor(u, jets.f, jets.slope, np.zeros((n, m, p, p)), none, np.zeros((n, 0, m, p)))
+    """Polynomials of first order around u (individuals, columns); or around several points each, u (points,
+    individuals, columns), with the points as second axis of the result."""
+    if u.ndim == 3:
+        u, jets = np.moveaxis(u, 0, 1), Jets(*(np.moveaxis(field, 0, 1) for field in jets))
+    *lead, m, p = jets.slope.shape
+    return Taylor(
+        u, jets.f, jets.slope, np.zeros((*lead, m, p, p)), np.zeros((*lead, 0, 0)), np.zeros((*lead, 0, m, p))
+    )
 
 
 def spread_of(curvature: np.ndarray) -> np.ndarray:

@@ -110,4 +110,3 @@ def _unsolved(problem: PopulationProblem, first: Evaluated) -> str:
         f"likelihood: {named}{', ...' if len(failed) > 8 else ''}. Start elsewhere (`value` of Estimated, `sd` of "
         "RandomEffect), or look for predictions of zero under a proportional error, or an error that is zero."
     )
-

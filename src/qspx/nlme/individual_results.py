@@ -37,7 +37,7 @@ class IndividualResults:
     @functools.cached_property
     def _jets(self) -> tuple[Jets, Jets]:
         """Predictions with random effects, and without."""
-        u = self.objective.u_of(self.evaluated.x, self.evaluated.z)
+        u = self.objective.u(self.evaluated.x, self.evaluated.z)
         return Jets(*map(np.asarray, self.objective.individuals.jets(u))), self.objective.typical(self.evaluated.x)[1]
 
     @functools.cached_property
@@ -76,7 +76,7 @@ class IndividualResults:
         import pandas as pd
 
         problem = self.objective.problem
-        u = np.asarray(self.objective.u_of(self.evaluated.x, self.evaluated.z))
+        u = self.objective.u(self.evaluated.x, self.evaluated.z)
         frame = pd.DataFrame(np.asarray(problem.natural_columns(u)), columns=list(problem.columns))
         frame.insert(0, "ID", np.array(problem.data.ids, dtype=object))
         sd = np.sqrt(np.einsum("ijj->ij", self.eta_covariance))
@@ -99,7 +99,7 @@ class IndividualResults:
         data, individuals = objective.problem.data, objective.individuals
         jets, typical = self._jets
         rows, censored = individuals.rows, individuals.padded(data.censored)
-        variance = np.stack([np.asarray(individuals.variance(x, f, e)) for f, e in zip(jets.f, rows.endpoint, strict=True)])
+        variance = np.asarray(individuals.variance(x, jets.f, rows.endpoint))
         q = self.eta.shape[1]
         slope = jets.slope[..., :q] @ self._factor
         cwres = np.full(jets.f.shape, np.nan)
@@ -140,13 +140,11 @@ class IndividualResults:
         found = []
         for z in (self.evaluated.z, np.zeros_like(self.evaluated.z)):
             theta = problem.data.theta.copy()
-            theta[:, places] = problem.natural_columns(self.objective.u_of(x, z))
+            theta[:, places] = problem.natural_columns(self.objective.u(x, z))
             states, status = (np.asarray(a) for a in runs.states(theta, integrator))
-            one = jax.vmap(
-                jax.vmap(lambda t, y, p: problem.model.observables_vector(t, y, p, (observable,)), in_axes=(0, 0, None)),
-                in_axes=(None, 0, 0),
-            )
-            values = np.asarray(one(np.asarray(times, dtype=float), states, theta))[..., 0]
+            shown = functools.partial(problem.model.observables_vector, names=(observable,))
+            every = jax.vmap(jax.vmap(shown, in_axes=(0, 0, None)), in_axes=(None, 0, 0))
+            values = np.asarray(every(np.asarray(times, dtype=float), states, theta))[..., 0]
             found.append(np.where((status == Status.OK)[:, None], values, np.nan))
         return found[0], found[1]
 

@@ -14,6 +14,7 @@ from qspx._errors import CalibrationError
 from qspx._status import Status
 from qspx.calibrate.runs import Runs
 from qspx.integrate import AbstractIntegrator
+from qspx.nlme.compiling import compiled
 from qspx.nlme.problem import PopulationProblem
 
 
@@ -158,32 +159,29 @@ class Individuals:
         status = jnp.where((status == Status.OK) & ~finite, Status.NONFINITE, status)
         return jnp.where(usable & finite[:, None], f, 0.0), status
 
+    def _jets(self, u: Any) -> Jets:
+        def along(k):
+            return jax.jvp(self.predict, (u,), (jnp.zeros_like(u).at[:, k].set(1.0),), has_aux=True)
+
+        f, slope, status = jax.vmap(along, out_axes=(None, -1, None))(jnp.arange(u.shape[1]))
+        fine = (status == Status.OK) & jnp.isfinite(slope).all(axis=(1, 2))
+        status = jnp.where((status == Status.OK) & ~fine, Status.NONFINITE, status)
+        return Jets(jnp.where(fine[:, None], f, 0.0), jnp.where(fine[:, None, None], slope, 0.0), status)
+
     @functools.cached_property
     def jets(self) -> Any:
         """Compiled: u (individuals, columns) -> Jets."""
         _ = self._runs  # made outside of the trace
-
-        def jets(u):
-            def along(k):
-                dot = jnp.zeros_like(u).at[:, k].set(1.0)
-                f, slope, status = jax.jvp(self.predict, (u,), (dot,), has_aux=True)
-                return f, slope, status
-
-            f, slope, status = jax.vmap(along, out_axes=(None, -1, None))(jnp.arange(u.shape[1]))
-            fine = (status == Status.OK) & jnp.isfinite(slope).all(axis=(1, 2))
-            status = jnp.where((status == Status.OK) & ~fine, Status.NONFINITE, status)
-            return Jets(jnp.where(fine[:, None], f, 0.0), jnp.where(fine[:, None, None], slope, 0.0), status)
-
-        return jax.jit(jets)
+        return compiled(self._jets)
 
     @functools.cached_property
     def many_jets(self) -> Any:
         """Compiled: u (points, individuals, columns) -> Jets with one axis more, the first."""
         _ = self._runs
-        return jax.jit(jax.vmap(self.jets))
+        return compiled(jax.vmap(self._jets))
 
     @functools.cached_property
     def many_predictions(self) -> Any:
         """Compiled: u (points, individuals, columns) -> `predict` with one axis more, the first."""
         _ = self._runs
-        return jax.jit(jax.vmap(self.predict))
+        return compiled(jax.vmap(self.predict))

@@ -14,6 +14,7 @@ from typing import ClassVar
 import jax
 
 from qspx.nlme.base import AbstractMethod
+from qspx.nlme.compiling import compiled
 from qspx.nlme.expansion import Expansion, expand, log_determinant
 
 
@@ -42,4 +43,4 @@ def _curvatures(individuals):
     def one(x, z, near, row):
         return Expansion(individuals, row, near, None).half_curvature(x, z)
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+    return compiled(jax.vmap(one, in_axes=(None, 0, 0, 0)))

@@ -29,11 +29,11 @@ def plot_goodness(fit: PopulationFit, observable: str | None = None) -> Any:
         ends = [frame[[x, "DV"]].to_numpy().min(), frame[[x, "DV"]].to_numpy().max()]
         ax.plot(ends, ends, color="black", linewidth=1)
         ax.set(xlabel=f"{x} ({unit or '1'})", ylabel=f"{name} measured ({unit or '1'})")
-    for ax, x, unit in zip(axes[1], ("TIME", "PRED"), (fit.problem.model.time_unit, unit), strict=True):
+    for ax, x, of_x in zip(axes[1], ("TIME", "PRED"), (fit.problem.model.time_unit, unit), strict=True):
         ax.plot(frame[x], frame["CWRES"], **_DOT)
         for level in (-1.96, 0.0, 1.96):
             ax.axhline(level, color="black", linewidth=1, linestyle="-" if level == 0 else ":")
-        ax.set(xlabel=f"{x} ({unit or '1'})", ylabel="CWRES")
+        ax.set(xlabel=f"{x} ({of_x or '1'})", ylabel="CWRES")
     figure.suptitle(f"{fit.problem.model.name}: {name}")
     return figure
 
@@ -52,7 +52,13 @@ def plot_individuals(fit: PopulationFit, observable: str | None = None, most: in
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(2.6 * columns, 2.1 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        rows,
+        columns,
+        figsize=(2.6 * columns, 2.1 * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for ax, i in zip(axes.ravel(), shown, strict=False):
         mine = (data.individual == i) & (data.endpoint == k)

@@ -4,8 +4,8 @@ With C Cᵀ = H⁻¹ at the most probable ẑ (H as in FOCEI), nodes x_q of the 
 
     OFV_i = -2 log Σ_q exp{-½ J(ẑ + C x_q) + log W_q + ½ |x_q|²} - 2 log |C|
 
-Pinheiro & Bates, J Comput Graph Stat 1995;4:12-35 (doi:10.1080/10618600.1995.10474663). One node is FOCEI. Every node is a
-solve of every individual, and there are nodes to the power of random effects: for three or four effects at most.
+Pinheiro & Bates, J Comput Graph Stat 1995;4:12-35 (doi:10.1080/10618600.1995.10474663). One node is FOCEI. Every node is
+a solve of every individual, and there are nodes to the power of random effects: for three or four effects at most.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from qspx._errors import CalibrationError
 from qspx.nlme.base import AbstractMethod
+from qspx.nlme.compiling import compiled
 from qspx.nlme.expansion import Expansion, expand, flat
 from qspx.nlme.individuals import Jets
 
@@ -71,10 +72,9 @@ class AdaptiveQuadrature(AbstractMethod):
         individuals = objective.individuals
         centre, spread = (np.asarray(a) for a in _places(individuals)(x, found.z, near, individuals.rows))
         at = centre + np.einsum("iab,qb->qia", spread, points)  # points, individuals, effects
-        u = np.stack([np.asarray(objective.u_of(x, one)) for one in at])
+        u = objective.u(x, at)
         jets = Jets(*map(np.asarray, individuals.many_jets(u)))
-        by_point = [flat(one, Jets(*fields)) for one, *fields in zip(u, *jets, strict=True)]
-        at_nodes = jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *by_point)
+        at_nodes = flat(u, jets)
         status = np.maximum(status, jets.status.max(axis=0))
         return objective.evaluated(x, found, status, (found.z, near, at_nodes, individuals.rows))
 
@@ -90,4 +90,4 @@ def _places(individuals):
     def one(x, z, near, row):
         return _place(Expansion(individuals, row, near, None), x, z)
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+    return compiled(jax.vmap(one, in_axes=(None, 0, 0, 0)))

@@ -39,8 +39,7 @@ def simulate_at(
     for first in range(0, n, chunk):
         part = slice(first, first + chunk)
         z = np.concatenate([draws[part], draws[: chunk - len(draws[part])]])  # of one shape, compiled once
-        u = np.stack([np.asarray(objective.u_of(x, one)) for one in z])
-        f, status = (np.asarray(a) for a in individuals.many_predictions(u))
+        f, status = (np.asarray(a) for a in individuals.many_predictions(objective.u(x, z)))
         for k in range(len(draws[part])):
             found[first + k] = _measured(objective, x, f[k], status[k], noise[first + k] if residual else None)
     return found

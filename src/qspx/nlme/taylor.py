@@ -100,5 +100,3 @@ def _symmetric(rows: np.ndarray, by_direction: np.ndarray, q: int) -> np.ndarray
     own = full[:, :, :q, :q]
     full[:, :, :q, :q] = 0.5 * (own + np.swapaxes(own, 2, 3))
     return full
-
-

@@ -1,7 +1,7 @@
 """Covariance of the estimates: from the observed information, and the sandwich that does without the model being true.
 
-    R = ½ ∂²OFV/∂x², by central differences of the gradient;  S = ¼ Σ_i ∂OFV_i/∂x ∂OFV_i/∂xᵀ
-    covariance: R⁻¹ (observed information), or R⁻¹ S R⁻¹ (sandwich; White 1982, doi:10.2307/1912526)
+R = ½ ∂²OFV/∂x², by central differences of the gradient;  S = ¼ Σ_i ∂OFV_i/∂x ∂OFV_i/∂xᵀ
+covariance: R⁻¹ (observed information), or R⁻¹ S R⁻¹ (sandwich; White 1982, doi:10.2307/1912526)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Matrices:
 
     @property
     def condition(self) -> float:
-        """Ratio of the largest to the smallest eigenvalue of the estimates' correlations; over 1000 is ill-determined."""
+        """Largest over smallest eigenvalue of the estimates' correlations; over 1000 they are ill-determined."""
         if not self.positive or not self.free.any():
             return float("nan")
         inner = self.covariance[np.ix_(self.free, self.free)]
