@@ -143,7 +143,8 @@ class PopulationFit:
             spread = values[self._k :]
             diagonal = np.array([i == j for i, j in self.problem.omega.free], dtype=bool)
             safe = np.where(diagonal, spread, 1.0)
-            by_log = safe * np.exp(sign * z * se[self._k :] / safe)
+            with np.errstate(over="ignore"):  # of an sd that is not determined the interval has no end
+                by_log = safe * np.exp(sign * z * se[self._k :] / safe)
             plain = np.clip(spread + sign * z * se[self._k :], -1.0, 1.0)
             ends.append(np.concatenate([moved, np.where(diagonal, by_log, plain)]))
         return ends[0], ends[1]
