@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pandas as pd
@@ -72,8 +74,9 @@ def after_oral(t, CL, V, KA):
     return 100.0 * KA / (V * (KA - k)) * (np.exp(-k * t) - np.exp(-KA * t))
 
 
-def measured(frame: pd.DataFrame, **how) -> Measurements:
-    return Measurements.from_dataframe(frame, MODEL, **{"time_unit": "h", "units": "mg/L"} | how)
+def measured(frame: pd.DataFrame, **how: Any) -> Measurements:
+    usual: dict[str, Any] = {"time_unit": "h", "units": "mg/L"}
+    return Measurements.from_dataframe(frame, MODEL, **usual | how)
 
 
 # error models -------------------------------------------------------------------------------------------------------
@@ -316,7 +319,7 @@ def test_priors_of_one_and_of_several(two_studies):
     sd = np.sqrt(np.log1p([0.4**2, 0.3**2]))  # of the logarithms
     cov = np.array([[1.0, 0.6], [0.6, 1.0]]) * np.outer(sd, sd)
     mean, at = np.log([joint.marginals[n].quantile(0.5) for n in ("CL", "V")]), np.log([4.0, 25.0])
-    expected = multivariate_normal.logpdf(at, mean, cov) - at.sum()
+    expected = multivariate_normal(mean, cov).logpdf(at) - at.sum()  # type: ignore[arg-type]
     expected += norm.logpdf(0.8, 1.0, 0.5) + norm.logpdf(np.log(8.0), 2.0, 0.3)
     np.testing.assert_allclose(p.log_posterior(x) - p.log_likelihood(x), expected, rtol=1e-10)
     gradient, h = jax.grad(p.objective.log_prior)(x), 1e-5
@@ -348,10 +351,11 @@ def test_theophylline_by_hand(reference_dir):
         Estimated(k, b) for k, b in {"CL": (0.1, 50), "V": (1, 500), "KA": (0.05, 50), "sd": (0.01, 10)}.items()
     ]
     p = CalibrationProblem(MODEL, m, estimated, Additive("sd"), table, integrator=TIGHT)
-    dose = frame.groupby("ID")["AMT"].max()
-    seen = frame[frame["EVID"] == 0]
-    bateman = after_oral(seen["TIME"].to_numpy(), 2.8, 32.0, 1.5) * seen["ID"].map(dose).to_numpy() / 100.0
-    expected = norm.logpdf(seen["DV"], bateman, 0.7).sum()
+    time, seen, dose = (
+        np.asarray(c) for c in (frame["TIME"], frame["DV"], frame.groupby("ID")["AMT"].transform("max"))
+    )
+    bateman = after_oral(time, 2.8, 32.0, 1.5) * dose / 100.0
+    expected = norm.logpdf(seen, bateman, 0.7)[np.asarray(frame["EVID"] == 0)].sum()
     np.testing.assert_allclose(p.log_likelihood({"sd": 0.7}), expected, rtol=1e-8)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from qspx.model import AbstractModel
 from qspx.units import unit
 
 
-def checked_estimated(estimated: Sequence[Estimated], model: AbstractModel) -> tuple[Estimated, ...]:
+def checked_estimated(estimated: Any, model: AbstractModel) -> tuple[Estimated, ...]:
     """With the value where a search starts: the model's where none is given, else the middle of the bounds."""
     if isinstance(estimated, Estimated) or not all(isinstance(e, Estimated) for e in estimated):
         raise CalibrationError(
@@ -51,15 +52,13 @@ def _with_value(e: Estimated, model: AbstractModel) -> Estimated:
     return dataclasses.replace(e, value=float(np.clip(middle, low, high)))
 
 
-def check_problem(
-    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
-) -> None:
+def check_problem(builder: Builder, m: Measurements) -> None:
     """Raise `CalibrationError` for the first thing that does not fit."""
     if not len(m):
         raise CalibrationError("there are no measurements left; every row was dropped, or censored ones left out.")
     _check_outputs(builder.model, m)
     _check_arms(builder, m)
-    _check_noise(builder, m, noise)
+    _check_noise(builder, m)
     _check_values(builder, m)
     _check_names(builder, m)
     _check_prior(builder)
@@ -115,20 +114,39 @@ def check_every_arm_is_measured(arms: Sequence[str], m: Measurements) -> None:
         )
 
 
-def _check_noise(
-    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
-) -> None:
-    if not isinstance(noise, AbstractErrorModel | Mapping):
+def noise_by_observable(noise: Any, m: Measurements) -> dict[str, AbstractErrorModel]:
+    """Raise `CalibrationError` unless it is error models by name, or one for all."""
+    if isinstance(noise, AbstractErrorModel):
+        return dict.fromkeys(m.observables, noise)
+    if not isinstance(noise, Mapping):
         raise CalibrationError(
             f'Argument `noise` must map observables to error models such as Proportional("cv"), but {noise!r} was '
             "given."
         )
-    for name, error in builder.noise.items():
+    for name, error in noise.items():
         if not isinstance(error, AbstractErrorModel):
             raise CalibrationError(
                 f'Argument `noise` must give an error model such as Proportional("cv") for `{name}`, but {error!r} '
                 "was given."
             )
+    return dict(noise)
+
+
+def runs_in(before: Any, arms: Iterable[str]) -> dict[str, PreEquilibration]:
+    """What happens before each arm. Raises `CalibrationError` for anything but a PreEquilibration."""
+    if before is None:
+        return {}
+    found: dict[str, Any] = dict(before) if isinstance(before, Mapping) else dict.fromkeys(arms, before)
+    for each in found.values():
+        if not isinstance(each, PreEquilibration):
+            raise CalibrationError(
+                f"Argument `preequilibration` must hold PreEquilibration(within), but {each!r} was given."
+            )
+    return found
+
+
+def _check_noise(builder: Builder, m: Measurements) -> None:
+    for name in builder.noise:
         if name not in m.observed:
             raise CalibrationError(
                 f"Argument `noise` names `{name}`, which is not in the measurements.{closest(name, m.observed)}"
@@ -200,8 +218,6 @@ def _check_names(builder: Builder, m: Measurements) -> None:
 
 
 def _check_before(before: PreEquilibration, model: AbstractModel) -> None:
-    if not isinstance(before, PreEquilibration):
-        raise CalibrationError(f"Argument `preequilibration` must hold PreEquilibration(within), but is {before!r}.")
     for name in before.parameters:
         if name not in model.parameters:
             raise CalibrationError(
