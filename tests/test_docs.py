@@ -64,6 +64,20 @@ def test_regimens_and_event_tables(repo_root, capsys):
     np.testing.assert_allclose(found["predicted"]["CL_now"], [1.1, 0.9, 0.7])
 
 
+def test_calibration_problems(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "events", "problem"):
+        exec(page[name], found)
+    shown = capsys.readouterr().out
+    assert "8 measurements of CP in 2 arms; 2 below and 0 above" in shown
+    assert "4 estimated (CL, V, KA, cv) from 8 measurements of CP in 2 arms" in shown
+    predicted = found["problem"].predict({"CL": 3.0, "V": 30.0})
+    expected = [100 / 30 * np.exp(-3 / 30 * t) for t in (0.5, 2, 8, 48)]
+    np.testing.assert_allclose(predicted["prediction"][:4], expected, rtol=1e-6)
+    exec(page["arms"], found)
+    assert found["problem"].start["V_tablet"] == 40 and (found["problem"].curves({}, [0, 1])["status"] == "ok").all()
+
+
 def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("libsbml", reason="needs the extra sbml")
     text = (repo_root / "docs" / "sbml.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -37,6 +38,7 @@ from qspx import (
     Species,
     StudentNoise,
 )
+from qspx.calibrate.identity import identity
 
 TIGHT = AutomaticIntegrator(rtol=1e-10, atol=1e-14)
 
@@ -308,13 +310,12 @@ def test_a_protocol_and_a_single_regimen_are_arms_too(two_studies):
 
 
 def test_priors_of_one_and_of_several(two_studies):
-    import dataclasses
-
     joint = Joint({"CL": LogNormal(3.0, 0.4), "V": LogNormal(30.0, 0.3)}, correlations={("CL", "V"): 0.6})
     ka = dataclasses.replace(two_studies.estimated[2], prior=Normal(1.0, 0.5))
     gain = dataclasses.replace(two_studies.estimated[4], prior=Normal(2.0, 0.3), prior_on="estimation")
     estimated = [*two_studies.estimated[:2], ka, two_studies.estimated[3], gain]
     p = dataclasses.replace(two_studies, estimated=estimated, prior=joint)
+    assert "together: Joint" in identity(p.objective)["prior"][-1]
     x = p.coordinates({"CL": 4.0, "V": 25.0, "gain": 8.0})
     sd = np.sqrt(np.log1p([0.4**2, 0.3**2]))  # of the logarithms
     cov = np.array([[1.0, 0.6], [0.6, 1.0]]) * np.outer(sd, sd)
