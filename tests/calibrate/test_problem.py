@@ -201,6 +201,35 @@ def test_table_of_predictions(every_error_model):
     assert (found["status"] == "ok").all() and len(found) == 3 * len(CASES)
 
 
+def test_proportional_noise_of_a_prediction_of_zero():
+    """At time 0 of the tablet. Without a floor any value is impossible; with one the sd is cv times it."""
+    m = measured(pd.DataFrame({"observable": "CP", "arm": "oral", "time": [0.0, 2.0], "value": [0.3, 2.0]}))
+    for floor, expected in ((0.0, -np.inf), (0.5, norm.logpdf(0.3, 0.0, 0.1))):
+        noise = Proportional(0.2, floor=floor)
+        p = CalibrationProblem(MODEL, m, [Estimated("KA", (0.1, 10.0))], noise, {"oral": ORAL})
+        f = after_oral(2.0, 2.8, 32.0, 1.5)
+        x = p.coordinates({})
+        value, gradient = p.objective.values_and_gradients(x[None])
+        np.testing.assert_allclose(value[0], expected + norm.logpdf(2.0, f, 0.2 * f), rtol=1e-6)
+        assert np.isfinite(gradient).all() and (gradient == 0).all() == (floor == 0)
+    assert (
+        "row 2: `CP` in arm `oral` at 0 h"
+        in CalibrationProblem(MODEL, m, [Estimated("KA", (0.1, 10.0))], Proportional(0.2), {"oral": ORAL}).diagnose()
+    )
+
+
+def test_residuals_and_their_derivatives():
+    m = measured(pd.DataFrame({"observable": "CP", "time": [1.0, 4.0], "value": [3.0, 2.0]}))
+    estimated = [Estimated("CL", (0.1, 100.0)), Estimated("V", (1.0, 1000.0), scale="lin")]
+    p = CalibrationProblem(MODEL, m, estimated, LogAdditive(0.2), IV, integrator=TIGHT)
+    x, t = p.coordinates({"CL": 3.0, "V": 30.0}), np.array([1.0, 4.0])
+    np.testing.assert_allclose(p.residuals(x), np.log(np.array([3.0, 2.0]) / after_iv(t, 3.0, 30.0)) / 0.2, rtol=1e-7)
+    # log C = log(100 / V) - CL / V t: by log CL and by V
+    by_hand = np.stack([3.0 / 30.0 * t, 1 / 30.0 - 3.0 / 30.0**2 * t], axis=1) / 0.2
+    np.testing.assert_allclose(jax.jacfwd(p.residuals)(x), by_hand, rtol=1e-7)
+    assert p.residuals(np.stack([x, x])).shape == (2, 2)
+
+
 # summary data -------------------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,7 @@ def test_values_that_an_error_model_cannot_take():
     with pytest.raises(CalibrationError, match=r"row 3, column `value`: a value other than 0.*unbounded.*Combined"):
         build(zero, noise=Proportional(0.2))
     build(zero, noise=Combined(0.1, 0.2))
+    build(zero, noise=Proportional(0.2, floor=0.1))
     with pytest.raises(CalibrationError, match=r"row 2, column `n`: 1 was expected.*StudentNoise"):
         build(FRAME.assign(n=3), noise=Additive(0.2, StudentNoise(4)))
 
