@@ -47,7 +47,8 @@ _NAMES = {
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "interchange": ("load_sbml", "simulate_sbml"),
     "loading": ("load_model",),
-    "measurements": ("Measurements", "Observed"),
+    "measured_observables": ("Observed",),
+    "measurements": ("Measurements",),
     "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
     "protocol": ("Arm", "Protocol"),
@@ -112,8 +113,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.interchange import load_sbml as load_sbml
     from qspx.interchange import simulate_sbml as simulate_sbml
     from qspx.loading import load_model as load_model
+    from qspx.measured_observables import Observed as Observed
     from qspx.measurements import Measurements as Measurements
-    from qspx.measurements import Observed as Observed
     from qspx.model import AbstractModel as AbstractModel
     from qspx.model import Event as Event
     from qspx.model import Observable as Observable

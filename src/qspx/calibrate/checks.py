@@ -87,7 +87,7 @@ def _check_outputs(model: AbstractModel, m: Measurements) -> None:
 def _check_arms(builder: Builder, m: Measurements) -> None:
     for name in m.arms:
         if name not in builder.arms:
-            row = int(m.row[np.flatnonzero(m.arm == name)[0]])
+            row = int(m.row[m.arm == name][0])
             raise CalibrationError(
                 f"measurements, row {row}: arm `{name}` is not among `arms` ({', '.join(builder.arms)})."
                 f"{closest(name, builder.arms)} Say what is given there; None if nothing is."
@@ -106,7 +106,8 @@ def _check_arms(builder: Builder, m: Measurements) -> None:
 
 def check_every_arm_is_measured(arms: Sequence[str], m: Measurements) -> None:
     """Raise `CalibrationError` for an arm without measurements."""
-    if empty := [name for name in arms if name not in m.arms]:
+    measured = set(m.arms)
+    if empty := [name for name in arms if name not in measured]:
         raise CalibrationError(
             f"arm `{empty[0]}` has no measurement, so it says nothing about the parameters."
             f"{closest(empty[0], m.arms)} Leave it out of `arms`, or look for its name in the table "
@@ -214,7 +215,7 @@ def _check_names(builder: Builder, m: Measurements) -> None:
     for before in builder.before.values():
         _check_before(before, model)
     _check_used(builder, m)
-    _check_positive(builder, m, spread)
+    _check_positive(builder, m)
 
 
 def _check_before(before: PreEquilibration, model: AbstractModel) -> None:
@@ -233,32 +234,29 @@ def _check_used(builder: Builder, m: Measurements) -> None:
         used |= set(builder.parameters(arm, study))
         if arm in builder.before:
             used |= set(builder.parameters(arm, study, builder.before[arm].parameters))
-        here = (m.arm == arm) & (m.study == study)
-        for name in dict.fromkeys(m.observable[here]):
-            observed = m.observed[name]
-            numbers = (observed.scaling, observed.offset, *builder.noise[name].numbers.values())
-            used |= {builder.names.of(x, arm, study) for x in numbers}
+    for arm, study, name in dict.fromkeys(zip(m.arm, m.study, m.observable, strict=True)):
+        observed = m.observed[name]
+        numbers = (observed.scaling, observed.offset, *builder.noise[name].numbers.values())
+        used |= {builder.names.of(x, arm, study) for x in numbers}
     if free := [name for name in builder.names.estimated if name not in used]:
         raise CalibrationError(
             f"`{free[0]}` is estimated, but no measurement depends on it: every arm has another value in its place."
         )
 
 
-def _check_positive(builder: Builder, m: Measurements, spread: set[str]) -> None:
+def _check_positive(builder: Builder, m: Measurements) -> None:
     """Numbers of error models are positive, wherever they come from."""
     bounds = {e.name: e.bounds for e in builder.estimated}
-    for arm, study in dict.fromkeys(zip(m.arm, m.study, strict=True)):
-        here = (m.arm == arm) & (m.study == study)
-        for name in dict.fromkeys(m.observable[here]):
-            for role, said in builder.noise[name].numbers.items():
-                number = builder.names.of(said, arm, study)
-                least = bounds[number][0] if isinstance(number, str) else number
-                if not least > 0:
-                    raise CalibrationError(
-                        f"`{said}`, the `{role}` of the noise of `{name}`, must be > 0, but "
-                        f"{'may be' if isinstance(number, str) else 'is'} {least:g} in arm `{arm}`. "
-                        f"{'Raise its lower bound.' if isinstance(number, str) else 'Give a positive number.'}"
-                    )
+    for arm, study, name in dict.fromkeys(zip(m.arm, m.study, m.observable, strict=True)):
+        for role, said in builder.noise[name].numbers.items():
+            number = builder.names.of(said, arm, study)
+            least = bounds[number][0] if isinstance(number, str) else number
+            if not least > 0:
+                raise CalibrationError(
+                    f"`{said}`, the `{role}` of the noise of `{name}`, must be > 0, but "
+                    f"{'may be' if isinstance(number, str) else 'is'} {least:g} in arm `{arm}`. "
+                    f"{'Raise its lower bound.' if isinstance(number, str) else 'Give a positive number.'}"
+                )
 
 
 def _check_prior(builder: Builder) -> None:

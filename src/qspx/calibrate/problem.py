@@ -109,7 +109,8 @@ class CalibrationProblem:
     def with_measurements(self, measurements: Measurements) -> CalibrationProblem:
         """The same problem for other measurements, of all arms and studies or some. Raises `CalibrationError` where
         nothing tells about an estimated parameter any more."""
-        arms = {name: each for name, each in self.given.items() if name in measurements.arms}
+        measured = set(measurements.arms)
+        arms = {name: each for name, each in self.given.items() if name in measured}
         before = self.preequilibration
         if isinstance(before, Mapping):
             before = {name: each for name, each in before.items() if name in arms}
@@ -191,8 +192,9 @@ class CalibrationProblem:
         """Every observable in the arms where it was measured, at common `times` in the model's unit: observable,
         arm, study, time, unit, prediction, status."""
         m = self.measurements
-        kinds = list(dict.fromkeys(zip(m.observable, m.arm, m.study, strict=True)))
-        first = [list(zip(m.observable, m.arm, m.study, strict=True)).index(kind) for kind in kinds]
+        everything = list(zip(m.observable, m.arm, m.study, strict=True))
+        kinds = list(dict.fromkeys(everything))
+        first = [everything.index(kind) for kind in kinds]
         times = np.asarray(times, dtype=float)
         size = len(kinds) * len(times)
         dense = dataclasses.replace(
