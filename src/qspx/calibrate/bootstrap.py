@@ -141,7 +141,7 @@ def _refitted(
             values, weights = value[first : first + _PART], weight[first : first + _PART]
 
             def evaluate(at: np.ndarray, rows: np.ndarray, values: Any = values, weights: Any = weights):
-                return in_lanes(objective.resampled, at, values[rows], weights[rows])
+                return in_lanes(objective, at, values[rows], weights[rows])
 
             starts = np.tile(x, (len(values), 1))
             found = refine(evaluate, starts, objective.box, np.zeros(starts.shape, bool))

@@ -16,12 +16,14 @@ import numpy as np
 from qspx._errors import CalibrationError
 from qspx._status import Status
 from qspx.calibrate.information import z_of
-from qspx.calibrate.lanes import MOST
 from qspx.calibrate.objective import Objective
 from qspx.cohort import Cohort
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_MOST = 512  # draws that are predicted together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,9 +114,9 @@ class Draws:
         failed."""
         found = np.full((len(self), len(self.objective.value)), np.nan)
         rows = np.flatnonzero(self.ok)
-        for first in range(0, len(rows), MOST):
-            part = rows[first : first + MOST]
-            filled = np.concatenate([part, np.repeat(part[:1], min(MOST, len(rows)) - len(part))])
+        for first in range(0, len(rows), _MOST):
+            part = rows[first : first + _MOST]
+            filled = np.concatenate([part, np.repeat(part[:1], min(_MOST, len(rows)) - len(part))])
             predicted = self.objective.predictions(self.x[filled])
             solved = np.asarray(predicted.status == Status.OK)[:, self.objective.run]
             found[part] = np.where(solved, np.asarray(predicted.prediction), np.nan)[: len(part)]

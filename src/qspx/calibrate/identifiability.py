@@ -180,7 +180,7 @@ def identifiability(
     free = info.free
     moves = np.asarray(jax.random.uniform(as_key(key), (points, len(x)), minval=-1.0, maxval=1.0))
     near = np.clip(x + np.where(free, spread * moves * (high - low), 0.0), low, high)
-    evaluated = in_lanes(data_only.evaluations, near) if points else None
+    evaluated = in_lanes(data_only, near) if points else None
     ok = np.zeros(0, bool) if evaluated is None else evaluated.ok
     spectra = [info.spectrum]
     if evaluated is not None:

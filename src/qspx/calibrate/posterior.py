@@ -25,6 +25,7 @@ from qspx._errors import CalibrationError, ConfigError
 from qspx._random import KeyLike, as_key
 from qspx.calibrate.draws import Draws
 from qspx.calibrate.information import checked_point
+from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
 from qspx.calibrate.priors import has_prior, of_parameter
 from qspx.progress import report
@@ -194,7 +195,7 @@ class _Space(NamedTuple):
         low, high = objective.box.T
         width = high - low
         share = np.clip((x - low) / width, 1e-3, 1 - 1e-3)
-        found = objective.evaluations((low + width * share)[None])
+        found = in_lanes(objective, (low + width * share)[None])
         if not bool(found.ok[0]):
             raise CalibrationError("Argument `x` must be a point where every run is solved; take the best of a fit.")
         slope = width * share * (1 - share)
@@ -248,7 +249,7 @@ def _starts(log_density: Any, key: Any, chains: int, n: int) -> np.ndarray:
 def _collected(objective: Objective, x: np.ndarray, stats: list[np.ndarray], chains: int, draws: int) -> Posterior:
     import arviz_base
     import pandas as pd
-    import arviz_stats.base
+    from arviz_stats import base
 
     names = ("lp", "diverging", "acceptance_rate", "energy", "n_steps", "tree_depth")
     values = np.asarray(objective.natural(x))
@@ -259,7 +260,8 @@ def _collected(objective: Objective, x: np.ndarray, stats: list[np.ndarray], cha
         }
     )
     axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
-    stats_of: Any = arviz_stats.base.array_stats
+    whole: Any = base
+    stats_of = whole.array_stats
     rows = [
         (
             name,

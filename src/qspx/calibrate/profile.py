@@ -186,7 +186,7 @@ def profile(
     threshold = 0.5 * z_of(level) ** 2
 
     def evaluate(x: np.ndarray, rows: np.ndarray):
-        return in_lanes(objective.evaluations, x)
+        return in_lanes(objective, x)
 
     start = refine(evaluate, x[None], objective.box, np.zeros((1, len(x)), bool))
     if not np.isfinite(start.value[0]):
