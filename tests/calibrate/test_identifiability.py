@@ -109,7 +109,7 @@ def test_names_of_combinations():
     assert invariants(("a", "b"), (1, 1), "sum") == ("a - b",)
     np.testing.assert_array_equal(whole(np.array([-0.5001, 0.0, 1.0])), [1, 0, -2])
     np.testing.assert_array_equal(whole(np.array([2 / 3, 1.0])), [2, 3])
-    assert whole(np.array([1.0, np.pi / 4])) is None and whole(np.zeros(2)) is None
+    assert whole(np.array([1.0, 0.5**0.5])) is None and whole(np.zeros(2)) is None
     mixed = np.array([[1, 1, 0, 0], [0, 0, 1, -1]]).T @ np.array([[0.6, 0.8], [-0.8, 0.6]])
     found = simplest(mixed)
     assert sorted(np.count_nonzero(np.abs(found) > 1e-12, axis=0)) == [2, 2]
