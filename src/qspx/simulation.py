@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx._checks import names, numbers, require_kind
 from qspx._errors import SolveError, closest
 from qspx._input_events import require_same_start
 from qspx._status import STATUS_ADVICE, Status
@@ -16,7 +17,7 @@ from qspx.cohort import impossible
 from qspx.dose_events import DoseEvents, dose_events
 from qspx.dosing import Regimen
 from qspx.inputs import Input
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
+from qspx.integrate import AbstractIntegrator, SolveRequest, integrator_of
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
 
@@ -65,12 +66,16 @@ class Solution:
         return ax
 
 
+def require_model(model: AbstractModel) -> None:
+    require_kind(model, AbstractModel, "model", 'Files of models are read by load_model("path").')
+
+
 def check_times(
     times: Sequence[float] | np.ndarray, before: bool | Sequence[bool] = False
 ) -> tuple[tuple[float, ...], tuple[bool, ...]]:
     """Sampling times and, for each, whether it means the value before a dose given then. Raises `SolveError` if they
     are not finite and increasing; a time may come twice, first before and then after its dose."""
-    found = tuple(float(t) for t in np.asarray(times, dtype=float).ravel())
+    found = numbers(times, "times", SolveError)
     early = (before,) * len(found) if isinstance(before, bool) else tuple(bool(b) for b in before)
     if len(early) != len(found):
         raise SolveError(
@@ -95,12 +100,14 @@ def solve_request(
     before: bool | Sequence[bool] = False,
 ) -> SolveRequest:
     """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
-    if isinstance(summaries, AbstractSummary) or not all(isinstance(s, AbstractSummary) for s in summaries):
+    several = isinstance(summaries, Iterable) and not isinstance(summaries, str)
+    if not several or not all(isinstance(s, AbstractSummary) for s in summaries):
         raise SolveError(
             f'Argument `summaries` must be a sequence of endpoints such as [Max("C")], but {summaries!r} was given.'
         )
     times, early = check_times(times, before)
-    names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
+    every = tuple(model.outputs) if times else ()
+    asked = every if observables is None else names(observables, "observables", SolveError)
     starts = [float(dose_events(r, model).time.min()) for r in regimens]
     ends = [s.end for s in summaries if s.end is not None]
     t0 = min([0.0, *starts, *times[:1]])
@@ -111,7 +118,7 @@ def solve_request(
     for s in summaries:
         model.require_outputs([s.observable])
     return SolveRequest(
-        model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1), early, marks
+        model, times, model.require_outputs(asked), tuple(summaries), float(t0), float(t1), early, marks
     )
 
 
@@ -145,7 +152,9 @@ def simulate(
         QspxError: before the solve, if an argument does not fit the model.
         SolveError: if the solve failed; the message names the reason.
     """
-    integrator = integrator or AutomaticIntegrator()
+    require_model(model)
+    require_kind(regimen, Regimen, "regimen", "Write Regimen((dose,)).")
+    integrator = integrator_of(integrator)
     regimen = regimen.with_inputs(inputs or {})
     request = solve_request(model, [regimen], times, observables, summaries, before)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
@@ -177,7 +186,7 @@ def endpoint_function(
     """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount.
     An input replaces its parameter, so that the summaries depend on that element of theta only through what comes
     before the input begins."""
-    integrator = integrator or AutomaticIntegrator()
+    integrator = integrator_of(integrator)
     request = solve_request(model, [regimen], (), (), summaries)
     events = dose_events(regimen, model)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qspx._checks import names as named
+from qspx._checks import require_kind
 from qspx._dose_units import in_model_time
 from qspx._errors import SolveError
 from qspx._status import Ledger, Status
@@ -16,9 +18,10 @@ from qspx.dose_events import DoseEvents, stacked_events
 from qspx.dosing import Dose, Regimen
 from qspx.event_table import EventTable
 from qspx.event_table.records import DOSE, RESET, RESET_AND_DOSE
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, BatchSolution, SolveRequest
+from qspx.integrate import AbstractIntegrator, BatchSolution, SolveRequest, integrator_of
 from qspx.integrate.base import Samples
 from qspx.model import AbstractModel
+from qspx.simulation import require_model
 from qspx.varying import TimeVarying
 
 if TYPE_CHECKING:
@@ -62,9 +65,13 @@ def simulate_table(
     Raises:
         QspxError: before the solve, if an argument does not fit the model or the table.
     """
+    require_model(model)
+    require_kind(table, EventTable, "table", "Tables and files are read by EventTable.read(...).")
+    engine = integrator_of(integrator)
     if table.model != model:
         raise SolveError(f"the event table was read for {table.model!r}, not for {model!r}; read it for this model.")
-    names = model.require_outputs(tuple(model.outputs) if observables is None else tuple(observables))
+    asked = tuple(model.outputs) if observables is None else named(observables, "observables", SolveError)
+    names = model.require_outputs(asked)
     if taken := [n for n in names if n in (*CARRIED, "status")]:
         raise SolveError(f"`{taken[0]}` is a column of the result, so it cannot be an observable; rename it.")
     theta = _theta(model, table, parameters, theta)
@@ -76,7 +83,7 @@ def simulate_table(
     plan = _Plan.of(model, table, theta, np.flatnonzero(status == Status.OK), watched)
     values = np.full((len(table.time), len(names)), np.nan)
     if plan.runs:
-        solution = plan.solve(names, theta, integrator or AutomaticIntegrator())
+        solution = plan.solve(names, theta, engine)
         np.maximum.at(status, [run.subject for run in plan.runs], solution.status)
         plan.fill(values, solution, status)
     return _frame(model, table, names, values, status, reasons)

@@ -1,7 +1,7 @@
 """Integration of cohorts. The only package that imports diffrax; nobody outside knows which engine ran."""
 
 from qspx._precision import PrecisionWarning
-from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning
+from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning, integrator_of
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
 from qspx.integrate.cuda_batch import CudaIntegrator
@@ -19,4 +19,5 @@ __all__ = [
     "PrecisionWarning",
     "Rodas5P",
     "SolveRequest",
+    "integrator_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from qspx.integrate.native_call import NativeSettings, compiled, forward
 from qspx.integrate.native_code import DOUBLE, FLOAT
 from qspx.integrate.single_precision import check_float32
 from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tolerances import absolute_tolerances, checked_atol_of, require_positive, said_atol_of
 
 _REALS = {"float64": DOUBLE, "float32": FLOAT}
 
@@ -31,6 +33,7 @@ class BatchIntegrator(AbstractIntegrator):
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
+        atol_of: `atol` of single species, by name, where one number does not suit all: {"tumour_cells": 1e-3}.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
         lanes: subjects in one vector of the processor: 2, 4, 8 or 16; None is the width of its registers. A subject's
             result does not depend on it beyond rounding, and not at all on the other subjects.
@@ -46,12 +49,11 @@ class BatchIntegrator(AbstractIntegrator):
     lanes: int | None = None
     threads: int | None = None
     precision: str = "float64"
+    atol_of: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name in ("rtol", "atol", "max_steps"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and value > 0):
-                raise SolveError(f"Argument `{name}` must be a number > 0, but {value!r} was given.")
+        require_positive(self, "rtol", "atol", "max_steps")
+        own = checked_atol_of(self.atol_of)
         if self.lanes not in (None, 2, 4, 8, 16):
             raise SolveError(f"Argument `lanes` must be 2, 4, 8, 16 or None, but {self.lanes} was given.")
         if self.threads is not None and self.threads < 1:
@@ -59,7 +61,7 @@ class BatchIntegrator(AbstractIntegrator):
         if self.precision not in _REALS:
             raise SolveError(f'Argument `precision` must be "float64" or "float32", but {self.precision!r} was given.')
         if self.precision == "float32":
-            check_float32(self.rtol, self.atol)
+            check_float32(self.rtol, min([self.atol, *dict(own).values()]))
 
     @property
     def settings(self) -> dict[str, object]:
@@ -71,15 +73,21 @@ class BatchIntegrator(AbstractIntegrator):
             "max_steps": self.max_steps,
             "lanes": self._native.width,
             "precision": self.precision,
+            **said_atol_of(self.atol_of),
         }
 
     @property
     def _native(self) -> NativeSettings:
-        return NativeSettings(self.rtol, self.atol, self.max_steps, self.lanes, self.threads, _REALS[self.precision])
+        real, own = _REALS[self.precision], checked_atol_of(self.atol_of)
+        return NativeSettings(self.rtol, self.atol, self.max_steps, self.lanes, self.threads, real, own)
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program."""
         compiled(request, self._native)
+
+    def chosen(self, request: SolveRequest) -> BatchIntegrator:
+        absolute_tolerances(request.model, self.atol, self._native.atol_of)  # names species of this model
+        return self
 
     @property
     def reversible(self) -> bool:

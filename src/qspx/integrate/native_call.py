@@ -22,12 +22,13 @@ from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import INTEGERS, TAPE
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tolerances import AtolOf, absolute_tolerances
 
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """Numerical settings of a run; `lanes` subjects in a vector of `real` numbers (None: the register width), `threads`
-    (None: all)."""
+    """Numerical settings of a run: `atol` of the species that `atol_of` does not name, `lanes` subjects in a vector of
+    `real` numbers (None: the register width), `threads` (None: all)."""
 
     rtol: float
     atol: float
@@ -35,6 +36,7 @@ class NativeSettings:
     lanes: int | None
     threads: int | None
     real: str = DOUBLE
+    atol_of: AtolOf = ()
 
     @property
     def width(self) -> int:
@@ -101,9 +103,10 @@ def forward(
     """Run all subjects; what they wrote, by name. With `tape` (its arrays by name), their steps are kept there."""
     run = compiled(request, settings, tape is not None)
     theta = np.ascontiguousarray(theta, dtype=float)
-    read, written = read_arrays(request, theta, doses, samples), written_arrays(request, len(theta))
+    atol = absolute_tolerances(request.model, settings.atol, settings.atol_of)
+    read, written = read_arrays(request, theta, doses, samples, atol), written_arrays(request, len(theta))
     arrays = [*read.values(), *written.values(), *(tape[k] for k in TAPE if tape)]
-    reals = np.array([request.t0, request.t1, settings.rtol, settings.atol])
+    reals = np.array([request.t0, request.t1, settings.rtol])
     numbers = {
         "max_steps": settings.max_steps,
         "events": read["start"].shape[1],
