@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jax.core import Tracer
 
-from qspx._checks import require_kind, shown
+from qspx._checks import mapping, require_kind, shown
 from qspx._errors import ModelError, SolveError, closest
 from qspx._status import Ledger, Status
 from qspx.distributions import Joint
@@ -28,7 +28,8 @@ class Cohort:
     Args:
         model: whose parameters the columns of `theta` are.
         theta: shape (subjects, parameters), in the units of the model's declarations. May be traced by jax (inside
-            `jax.grad`, `jax.jit`): the subjects are then taken as they are, without the checks of their values.
+            `jax.grad`, `jax.jit`): the subjects are then taken as they are, without the checks of their values, which
+            nobody knows yet. A cohort that was made of numbers keeps its status when `with_parameters` replaces some.
         status: codes, shape (subjects,); only subjects with `Status.OK` are simulated (default: all are OK).
         weights: prevalence weights, shape (subjects,), summing to one over the usable subjects (default: equal).
         seed, origin: how it was made, for the manifest.
@@ -110,11 +111,18 @@ class Cohort:
 
     def with_parameters(self, values: Mapping[str, Any]) -> Cohort:
         """The same subjects with some parameters set to one value for all, or to one each, shape (subjects,). Values
-        may be traced by jax."""
+        may be traced by jax; those that are not are checked as always, also beside traced ones."""
         theta = self.theta
-        for name, value in values.items():
+        for name, value in mapping(values, "values", SolveError).items():
             theta = _with_column(theta, self.model.parameter_index(name), value)
-        return dataclasses.replace(self, theta=theta)
+        if not isinstance(theta, Tracer):
+            return dataclasses.replace(self, theta=theta)
+        known = {name: value for name, value in values.items() if not isinstance(value, Tracer)}
+        numbers = np.tile(self.model.theta, (len(self), 1))
+        for name, value in known.items():
+            numbers = _with_column(numbers, self.model.parameter_index(name), value)
+        checked = Cohort(self.model, numbers, self.status, reasons=self.reasons)
+        return dataclasses.replace(self, theta=theta, status=checked.status, reasons=checked.reasons)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per subject: subject, status, weight, then the parameters; units in `df.attrs["units"]`."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspx._checks import names, numbers, require_kind
+from qspx._dose_units import in_model_time
 from qspx._errors import SolveError, closest
 from qspx._input_events import require_same_start
 from qspx._status import STATUS_ADVICE, Status
 from qspx.cohort import impossible
-from qspx.dose_events import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events, impossible_doses
 from qspx.dosing import Regimen
 from qspx.inputs import Input
 from qspx.integrate import AbstractIntegrator, SolveRequest, integrator_of
@@ -169,12 +170,27 @@ def simulate(
     if status != Status.OK:
         raise SolveError(
             f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "
-            f"{batch.steps[0]} steps: {status.name}. {STATUS_ADVICE[status]}"
+            f"{batch.steps[0]} steps: {status.name}. {_advice(status, model, regimen, theta, events, request, batch)}"
         )
     found = {s.name: float(v) for s, v in zip(request.summaries, batch.summaries[0], strict=True)}
     return Solution(
         model, np.array(request.times), request.observables, batch.values[0], found, status, int(batch.steps[0])
     )
+
+
+def _advice(status, model, regimen: Regimen, theta, events: DoseEvents, request: SolveRequest, batch) -> str:
+    """What is likely to be wrong with one subject."""
+    added = [d.at for d in regimen.doses if d.steady_state == 2]
+    if status == Status.NONFINITE and (why := impossible_doses(model, theta[None], events, request.t0)):
+        return f"{next(iter(why))}."
+    here = [at for at in added if in_model_time(at, regimen.time_unit, model) == batch.end_time[0]]
+    if status == Status.DT_MIN and here:
+        return (
+            f"the steady state of the dose at {here[0]:g} {regimen.time_unit} is added (steady_state=2) to what is "
+            "there as a departure from the initial values; where those are used up already, a species becomes "
+            "negative. States add up in linear models only: use steady_state=1, or give the doses of the past one by one."
+        )
+    return STATUS_ADVICE[status]
 
 
 def endpoint_function(
