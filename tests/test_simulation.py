@@ -96,7 +96,7 @@ def test_mistakes_are_found_before_the_solve(arguments, kind, words):
     "parameters, words",
     [
         ({"b": 2.0}, ("Trouble", "stopped at 0.575", "steps", "blow-up")),
-        ({"k": np.nan}, ("stopped at 0 day", "NONFINITE", "absurd parameter")),
+        ({"k": np.nan}, ("stopped at 0 day", "NONFINITE", "not a finite number (k)")),
         ({"w": 1e6}, ("MAX_STEPS", "after 2000 steps", "`max_steps`")),
     ],
 )

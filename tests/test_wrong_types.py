@@ -61,6 +61,7 @@ EXPECTED = {
     "protocol number": "`arms` must be a sequence, but 3",
     "atol mapping": "`atol` must be a number > 0, but {'C': 1.0}",
     "atol_of number": "`atol_of` must map names of species to numbers.*but 1e-09",
+    "method text": "`method` must be a Rosenbrock, but 'Rodas4P'.*Rodas4P",
     "rtol text": "`rtol` must be a number > 0, but '1e-6'",
 }
 

@@ -110,6 +110,7 @@ CALLS = {
     "protocol number": lambda: Protocol(3),
     "atol mapping": lambda: BatchIntegrator(atol={"C": 1.0}),
     "atol_of number": lambda: BatchIntegrator(atol_of=1e-9),
+    "method text": lambda: BatchIntegrator(method="Rodas4P"),
     "rtol text": lambda: DiffraxIntegrator(rtol="1e-6"),
 }
 

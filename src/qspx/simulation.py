@@ -188,7 +188,7 @@ def _advice(status, model, regimen: Regimen, theta, events: DoseEvents, request:
         return (
             f"the steady state of the dose at {here[0]:g} {regimen.time_unit} is added (steady_state=2) to what is "
             "there as a departure from the initial values; where those are used up already, a species becomes "
-            "negative. States add up in linear models only: use steady_state=1, or give the doses of the past one by one."
+            "negative. States add up in linear models only: use steady_state=1, or give the past doses one by one."
         )
     return STATUS_ADVICE[status]
 

@@ -21,7 +21,7 @@ from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import INTEGERS, TAPE
 from qspx.integrate.observed import Observed, observed
-from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tableaux import RODAS5P, RosenbrockTableau
 from qspx.integrate.tolerances import AtolOf, absolute_tolerances
 
 
@@ -37,6 +37,7 @@ class NativeSettings:
     threads: int | None
     real: str = DOUBLE
     atol_of: AtolOf = ()
+    table: RosenbrockTableau = RODAS5P
 
     @property
     def width(self) -> int:
@@ -81,14 +82,22 @@ def compiled(request: SolveRequest, settings: NativeSettings, tape: bool = False
     """The loop for a request, from memory where an equal one has been compiled. Raises as `programs_of`."""
     low, seen = programs_of(request)
     kinds, parameters = asked(request)[2], len(request.model.parameters)
-    return _compiled(low, seen, kinds, parameters, settings.width, settings.real, request.marks, tape)
+    return _compiled(low, seen, kinds, parameters, settings.width, settings.real, settings.table, request.marks, tape)
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, real: str, marks: bool, tape: bool
+    low: Lowered,
+    seen: Observed,
+    kinds: frozenset[str],
+    parameters: int,
+    lanes: int,
+    real: str,
+    table: RosenbrockTableau,
+    marks: bool,
+    tape: bool,
 ) -> Run:
-    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, real, marks, tape)
+    writer = LoopWriter(low, seen, table, kinds, parameters, lanes, real, marks, tape)
     return Run(Kernel(writer.text(), "run", 4), writer.vectors, len(EMPTY), lanes, real)
 
 
