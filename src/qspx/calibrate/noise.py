@@ -43,6 +43,12 @@ class AbstractNoise(abc.ABC):
             return x
         return jnp.log(x) / (math.log(10.0) if self.scale == "log10" else 1.0)
 
+    def from_scale(self, x: Any) -> Any:
+        """Inverse of `on_scale`."""
+        if self.scale == "lin":
+            return x
+        return jnp.exp(x * (math.log(10.0) if self.scale == "log10" else 1.0))
+
     def log_slope(self, x: Any) -> Any:
         """Log of the derivative of `on_scale`, which turns its density into that of the value itself."""
         if self.scale == "lin":
@@ -131,9 +137,10 @@ class StudentNoise(AbstractNoise):
         return student.logpdf(z, self.freedom)
 
     def log_below_standard(self, z):
-        square = jnp.where(z == 0, 1.0, z) ** 2
+        at_zero = z == 0  # there the slope of the tail is that of the density, which its formula hides
+        square = jnp.where(at_zero, 1.0, z) ** 2
         tail = 0.5 * betainc(0.5 * self.freedom, 0.5, self.freedom / (self.freedom + square))
-        tail = jnp.where(z == 0, 0.5, tail)
+        tail = jnp.where(at_zero, 0.5 - student.pdf(0.0, self.freedom) * z, tail)
         return jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail))
 
     @property

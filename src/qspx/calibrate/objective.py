@@ -3,8 +3,8 @@
     x ──scales──► values ──assigned──► theta of each run ──integrator──► states at the times of measurements
                      └──────assigned──► local parameters ──formulas────► prediction and sd ──noise──► log-likelihood
 
-Everything is a function of jax: differentiable in both modes, and vmapped over starts. Where a run fails the
-log-likelihood is -inf with a gradient of zero, and never a NaN.
+Everything is a function of jax: differentiable in both modes, and vmapped over starts. Where a run fails, or a
+prediction has no likelihood, the log-likelihood is -inf, and never a NaN.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.noise import AbstractNoise
 from qspx.calibrate.phases import Phase, run_phases
 from qspx.calibrate.scales import SCALES, to_estimation, to_natural
+from qspx.distributions import Joint
 from qspx.integrate import AbstractIntegrator
 
 # (time, states (species,), parameters (parameters,), local parameters (locals,)) -> prediction and sd
@@ -79,6 +80,7 @@ class Objective:
         censored: 0 for a value, -1 for less than the limit, 1 for more.
         groups: every measurement is in one of them.
         integrator: whose tolerances the likelihood is computed to.
+        joint: prior of several estimated parameters together, of the parameters themselves, beside those of each.
     """
 
     estimated: tuple[Estimated, ...]
@@ -90,6 +92,7 @@ class Objective:
     censored: np.ndarray
     groups: tuple[Group, ...]
     integrator: AbstractIntegrator
+    joint: Joint | None = None
 
     # coordinates ----------------------------------------------------------------------------------------------------
 
@@ -152,10 +155,14 @@ class Objective:
 
     def log_prior(self, x: Any) -> Any:
         """Sum of the log-densities of the priors, at coordinates `x`."""
-        values, total = self.natural(jnp.asarray(x, float)), jnp.zeros(())
+        x = jnp.asarray(x, float)
+        values, total = self.natural(x), jnp.zeros(())
         for k, e in enumerate(self.estimated):
             if e.prior is not None:
                 total = total + e.prior.log_prob(x[k] if e.prior_on == "estimation" else values[k])
+        if self.joint is not None:
+            columns = np.array([self.names.index(name) for name in self.joint.names])
+            total = total + self.joint.log_prob(values[columns][None])[0]
         return total
 
     def log_posterior(self, x: Any) -> Any:
@@ -173,9 +180,12 @@ class Objective:
 
     # derivatives ----------------------------------------------------------------------------------------------------
 
-    def evaluate(self, x: Any) -> Evaluation:
-        """Log-posterior with gradient and information, by one sweep of forward sensitivities."""
+    def evaluate(self, x: Any, value: Any = None, weight: Any = None) -> Evaluation:
+        """Log-posterior with gradient and information, by one sweep of forward sensitivities; for other measured
+        `value`s (measurements,) where they are given, each counted `weight` (measurements,) times."""
         x = jnp.asarray(x, float)
+        value = self.value if value is None else value
+        weight = jnp.ones(len(self.value)) if weight is None else weight
 
         def located(x):
             found = self.predict(x)
@@ -191,33 +201,34 @@ class Objective:
             """The log-likelihood with every location and log-sd moved."""
             total = jnp.zeros(())
             for g in self.groups:
-                total = total + _log_likelihood(g, self, found.prediction, found.sd, place, log_sd).sum()
+                each = _log_likelihood(g, self, found.prediction, found.sd, place, log_sd, value)
+                total = total + (weight[g.rows] * each).sum()
             return total
 
-        value, (by_place, by_log_sd) = jax.value_and_grad(shifted, argnums=(0, 1))(zeros, zeros)
+        likelihood, (by_place, by_log_sd) = jax.value_and_grad(shifted, argnums=(0, 1))(zeros, zeros)
         prior, of_prior = jax.value_and_grad(self.log_prior)(x)
         gradient = by_place @ of_place + by_log_sd @ of_log_sd + of_prior
-        information = self._information(found, of_place, of_log_sd) - jax.hessian(self.log_prior)(x)
-        total = _total(value, found.status) + prior
+        information = self._information(found, of_place, of_log_sd, value, weight) - jax.hessian(self.log_prior)(x)
+        total = _total(likelihood, found.status) + prior
         ok = jnp.isfinite(total) & jnp.isfinite(gradient).all() & jnp.isfinite(information).all()
         return Evaluation(total, jnp.where(ok, gradient, 0.0), jnp.where(ok, information, 0.0), ok)
 
-    def _information(self, found: Predictions, of_place: Any, of_log_sd: Any) -> Any:
+    def _information(self, found: Predictions, of_place: Any, of_log_sd: Any, value: Any, weight: Any) -> Any:
         """Expected information; of a censored measurement, that of the event of being so."""
         total = jnp.zeros((len(self.estimated),) * 2)
         for g in self.groups:
             sd, place, log_sd = found.sd[g.rows], of_place[g.rows], of_log_sd[g.rows]
             location, scale = g.noise.information
             seen = self.censored[g.rows] == 0
-            by_place = jnp.where(seen, location / sd**2, 0.0)
-            by_scale = jnp.where(seen, scale, 0.0)
-            total = total + (place.T * by_place) @ place + (log_sd.T * by_scale) @ log_sd
+            by_place = weight[g.rows] * jnp.where(seen, location / sd**2, 0.0)
+            by_scale = weight[g.rows] * jnp.where(seen, scale, 0.0)
+            total = total + place.T @ (by_place[:, None] * place) + log_sd.T @ (by_scale[:, None] * log_sd)
             if not seen.all():
-                z = g.noise.residual(self.value[g.rows], found.prediction[g.rows], found.sd[g.rows])
+                z = g.noise.residual(value[g.rows], found.prediction[g.rows], found.sd[g.rows])
                 z = jnp.where(seen, 0.0, z)
                 density = jnp.exp(2 * g.noise.log_standard(z) - g.noise.log_below_standard(z) - _log_above(g.noise, z))
                 moved = -place / sd[:, None] - z[:, None] * log_sd
-                total = total + (moved.T * jnp.where(seen, 0.0, density)) @ moved
+                total = total + moved.T @ (jnp.where(seen, 0.0, density)[:, None] * moved)
         return total
 
     # many starts ----------------------------------------------------------------------------------------------------
@@ -229,12 +240,22 @@ class Objective:
 
     @functools.cached_property
     def values_and_gradients(self) -> Callable[[Any], Any]:
-        """The same with gradients, in reverse mode."""
-        return jax.jit(jax.vmap(jax.value_and_grad(self.log_posterior)))
+        """The same with gradients, in reverse mode: zero where the value is not finite."""
+
+        def one(x):
+            value, gradient = jax.value_and_grad(self.log_posterior)(x)
+            return value, jnp.where(jnp.isfinite(value), gradient, 0.0)
+
+        return jax.jit(jax.vmap(one))
 
     @functools.cached_property
     def evaluations(self) -> Callable[[Any], Evaluation]:
         """`evaluate` of each row."""
+        return jax.jit(jax.vmap(self.evaluate))
+
+    @functools.cached_property
+    def resampled(self) -> Callable[[Any, Any, Any], Evaluation]:
+        """`evaluate` of each row, with measured values and weights of its own (starts, measurements)."""
         return jax.jit(jax.vmap(self.evaluate))
 
     @functools.cached_property
@@ -253,16 +274,21 @@ def _log_above(noise: AbstractNoise, z: Any) -> Any:
     return noise.log_below_standard(-z)
 
 
-def _log_likelihood(group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None) -> Any:
-    """Of the measurements of a group, shape (k,). `place` and `log_sd` (measurements,) move location and log-sd."""
+def _log_likelihood(
+    group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None, value: Any = None
+) -> Any:
+    """Of the measurements of a group, shape (k,); -inf where prediction or sd are none. `place` and `log_sd`
+    (measurements,) move location and log-sd; `value` (measurements,) stands for what was measured."""
     rows, noise = group.rows, group.noise
-    value, censored = o.value[rows], o.censored[rows]
-    at, spread = noise.on_scale(prediction[rows]), sd[rows]
+    value, censored = (o.value if value is None else value)[rows], o.censored[rows]
+    fine = jnp.isfinite(prediction[rows]) & jnp.isfinite(sd[rows]) & (sd[rows] > 0)
+    fine = fine if noise.scale == "lin" else fine & (prediction[rows] > 0)
+    at, spread = noise.on_scale(jnp.where(fine, prediction[rows], 1.0)), jnp.where(fine, sd[rows], 1.0)
     if place is not None:
         at, spread = at + place[rows], spread * jnp.exp(log_sd[rows])
     z = (noise.on_scale(value) - at) / spread
     each = noise.log_standard(z) - jnp.log(spread) + noise.log_slope(value)
-    if not censored.any():
-        return each
-    below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
-    return jnp.where(censored == 0, each, below)
+    if censored.any():
+        below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
+        each = jnp.where(censored == 0, each, below)
+    return jnp.where(fine, each, -jnp.inf)
