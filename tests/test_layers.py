@@ -14,8 +14,8 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src" / "qspx"
 
 LAYERS = [
-    "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check _unit_names "
-    "progress provenance units weighted",
+    "_checks _errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check "
+    "_unit_names progress provenance units weighted",
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
     "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
