@@ -77,9 +77,7 @@ def test_a_direction_without_a_name_is_listed_by_its_weights():
 
 
 def test_a_coincidence_of_the_point_is_said_to_be_one():
-    objective = still(
-        [Estimated("a", (-5.0, 5.0), scale="lin"), Estimated("b", WIDE)], lambda v: v[0] * v[1], SEEN
-    )
+    objective = still([Estimated("a", (-5.0, 5.0), scale="lin"), Estimated("b", WIDE)], lambda v: v[0] * v[1], SEEN)
     alone = identifiability(objective, np.array([0.0, 0.0]), points=4)
     assert alone.verdicts["b"] == "none"  # what multiplies zero has no influence, here
     assert "(at 1 of 5 points tried)" in str(alone)
