@@ -277,16 +277,18 @@ def _log_above(noise: AbstractNoise, z: Any) -> Any:
 def _log_likelihood(
     group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None, value: Any = None
 ) -> Any:
-    """Of the measurements of a group, shape (k,). `place` and `log_sd` (measurements,) move location and log-sd;
-    `value` (measurements,) stands for what was measured."""
+    """Of the measurements of a group, shape (k,); -inf where prediction or sd are none. `place` and `log_sd`
+    (measurements,) move location and log-sd; `value` (measurements,) stands for what was measured."""
     rows, noise = group.rows, group.noise
     value, censored = (o.value if value is None else value)[rows], o.censored[rows]
-    at, spread = noise.on_scale(prediction[rows]), sd[rows]
+    fine = jnp.isfinite(prediction[rows]) & jnp.isfinite(sd[rows]) & (sd[rows] > 0)
+    fine = fine if noise.scale == "lin" else fine & (prediction[rows] > 0)
+    at, spread = noise.on_scale(jnp.where(fine, prediction[rows], 1.0)), jnp.where(fine, sd[rows], 1.0)
     if place is not None:
         at, spread = at + place[rows], spread * jnp.exp(log_sd[rows])
     z = (noise.on_scale(value) - at) / spread
     each = noise.log_standard(z) - jnp.log(spread) + noise.log_slope(value)
-    if not censored.any():
-        return each
-    below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
-    return jnp.where(censored == 0, each, below)
+    if censored.any():
+        below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
+        each = jnp.where(censored == 0, each, below)
+    return jnp.where(fine, each, -jnp.inf)
