@@ -94,6 +94,29 @@ def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     assert found["courses"]["fills"][-1] == 2 and found["ball"]["hits"][-1] == 1
 
 
+def test_uncertainty_of_a_calibration(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "identifiability", "intervals", "posterior", "prediction", "dose"):
+        exec(page[name], found)
+    (combination,) = found["verdict"].combinations
+    assert combination.determined == ("CL/V", "CL/gain")
+    assert "only CL/V and CL/gain are: (CL·c, V·c, gain·c) fits alike" in capsys.readouterr().out
+    assert all(p.verdict == "identifiable" for p in found["profiles"].of.values())
+    assert found["refits"].ok.all() and np.isfinite(found["result"].quantiles("C", (0.05, 0.95))).all()
+    assert found["rationale"].estimates[0].interval is not None
+
+
+@pytest.mark.slow
+def test_draws_from_the_posterior(repo_root, capsys):
+    pytest.importorskip("blackjax", reason="needs the extra bayes")
+    pytest.importorskip("arviz_stats", reason="needs the extra bayes")
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "nuts"):
+        exec(page[name], found)
+    assert "NO PRIOR was given for CL, V, sd" in capsys.readouterr().out
+    assert found["posterior"].tree["posterior"]["CL"].shape == (4, 200)
+
+
 def pages(repo_root):
     found = [*(repo_root / "docs").glob("*.md"), *(repo_root / "experiments").rglob("README.md")]
     return [repo_root / "README.md", *found]

@@ -30,6 +30,9 @@ LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.
 
 # A heavy or replaceable dependency and the only units that may know of it.
 ONLY_IN = {
+    "arviz_base": {"calibrate"},
+    "arviz_stats": {"calibrate"},
+    "blackjax": {"calibrate"},
     "diffrax": {"integrate"},
     "libsbml": {"interchange"},
     "llvmlite": {"integrate"},

@@ -25,6 +25,12 @@ _NAMES = {
     "calibrate.fit_result": ("Fit",),
     "calibrate.fit_status": ("FitStatus",),
     "calibrate.starts": ("GivenStarts", "LatinHypercubeStarts", "SobolStarts", "StartsAround"),
+    "calibrate.bootstrap": ("case_bootstrap", "parametric_bootstrap", "residual_bootstrap"),
+    "calibrate.identifiability": ("identifiability",),
+    "calibrate.information": ("fisher_information",),
+    "calibrate.laplace": ("laplace",),
+    "calibrate.posterior": ("sample_posterior",),
+    "calibrate.profile": ("profile",),
     "calibrate.trust_region": ("TrustRegion",),
     "cohort": ("Cohort", "sample_cohort"),
     "cohort_result": ("CohortResult",),
@@ -66,6 +72,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.binding import Binding as Binding
     from qspx.binding import BindingArm as BindingArm
     from qspx.binding import Site as Site
+    from qspx.calibrate.bootstrap import case_bootstrap as case_bootstrap
+    from qspx.calibrate.bootstrap import parametric_bootstrap as parametric_bootstrap
+    from qspx.calibrate.bootstrap import residual_bootstrap as residual_bootstrap
     from qspx.calibrate.error_models import Additive as Additive
     from qspx.calibrate.error_models import Combined as Combined
     from qspx.calibrate.error_models import GivenSd as GivenSd
@@ -77,10 +86,15 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.calibrate.fit_files import load_fit as load_fit
     from qspx.calibrate.fit_result import Fit as Fit
     from qspx.calibrate.fit_status import FitStatus as FitStatus
+    from qspx.calibrate.identifiability import identifiability as identifiability
+    from qspx.calibrate.information import fisher_information as fisher_information
+    from qspx.calibrate.laplace import laplace as laplace
     from qspx.calibrate.noise import LaplaceNoise as LaplaceNoise
     from qspx.calibrate.noise import StudentNoise as StudentNoise
+    from qspx.calibrate.posterior import sample_posterior as sample_posterior
     from qspx.calibrate.preequilibration import PreEquilibration as PreEquilibration
     from qspx.calibrate.problem import CalibrationProblem as CalibrationProblem
+    from qspx.calibrate.profile import profile as profile
     from qspx.calibrate.starts import GivenStarts as GivenStarts
     from qspx.calibrate.starts import LatinHypercubeStarts as LatinHypercubeStarts
     from qspx.calibrate.starts import SobolStarts as SobolStarts
