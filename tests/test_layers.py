@@ -22,7 +22,7 @@ LAYERS = [
     "calibrate cohort cohort_result cohort_run event_run interchange measured_events measured_observables "
     "measured_table measurements nca "
     "sensitivity simulation store table_run vpop",
-    "exposure_response fih trial",
+    "exposure_response fih nlme trial",
     "experiment report",
     "__main__ cli",
 ]
