@@ -131,9 +131,10 @@ class StudentNoise(AbstractNoise):
         return student.logpdf(z, self.freedom)
 
     def log_below_standard(self, z):
-        square = jnp.where(z == 0, 1.0, z) ** 2
+        at_zero = z == 0  # there the slope of the tail is that of the density, which its formula hides
+        square = jnp.where(at_zero, 1.0, z) ** 2
         tail = 0.5 * betainc(0.5 * self.freedom, 0.5, self.freedom / (self.freedom + square))
-        tail = jnp.where(z == 0, 0.5, tail)
+        tail = jnp.where(at_zero, 0.5 - student.pdf(0.0, self.freedom) * z, tail)
         return jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail))
 
     @property

@@ -3,8 +3,8 @@
     x ──scales──► values ──assigned──► theta of each run ──integrator──► states at the times of measurements
                      └──────assigned──► local parameters ──formulas────► prediction and sd ──noise──► log-likelihood
 
-Everything is a function of jax: differentiable in both modes, and vmapped over starts. Where a run fails the
-log-likelihood is -inf with a gradient of zero, and never a NaN.
+Everything is a function of jax: differentiable in both modes, and vmapped over starts. Where a run fails, or a
+prediction has no likelihood, the log-likelihood is -inf, and never a NaN.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ class Objective:
 
     def log_prior(self, x: Any) -> Any:
         """Sum of the log-densities of the priors, at coordinates `x`."""
-        values, total = self.natural(jnp.asarray(x, float)), jnp.zeros(())
+        x = jnp.asarray(x, float)
+        values, total = self.natural(x), jnp.zeros(())
         for k, e in enumerate(self.estimated):
             if e.prior is not None:
                 total = total + e.prior.log_prob(x[k] if e.prior_on == "estimation" else values[k])
@@ -211,13 +212,13 @@ class Objective:
             seen = self.censored[g.rows] == 0
             by_place = jnp.where(seen, location / sd**2, 0.0)
             by_scale = jnp.where(seen, scale, 0.0)
-            total = total + (place.T * by_place) @ place + (log_sd.T * by_scale) @ log_sd
+            total = total + place.T @ (by_place[:, None] * place) + log_sd.T @ (by_scale[:, None] * log_sd)
             if not seen.all():
                 z = g.noise.residual(self.value[g.rows], found.prediction[g.rows], found.sd[g.rows])
                 z = jnp.where(seen, 0.0, z)
                 density = jnp.exp(2 * g.noise.log_standard(z) - g.noise.log_below_standard(z) - _log_above(g.noise, z))
                 moved = -place / sd[:, None] - z[:, None] * log_sd
-                total = total + (moved.T * jnp.where(seen, 0.0, density)) @ moved
+                total = total + moved.T @ (jnp.where(seen, 0.0, density)[:, None] * moved)
         return total
 
     # many starts ----------------------------------------------------------------------------------------------------
@@ -229,8 +230,13 @@ class Objective:
 
     @functools.cached_property
     def values_and_gradients(self) -> Callable[[Any], Any]:
-        """The same with gradients, in reverse mode."""
-        return jax.jit(jax.vmap(jax.value_and_grad(self.log_posterior)))
+        """The same with gradients, in reverse mode: zero where the value is not finite."""
+
+        def one(x):
+            value, gradient = jax.value_and_grad(self.log_posterior)(x)
+            return value, jnp.where(jnp.isfinite(value), gradient, 0.0)
+
+        return jax.jit(jax.vmap(one))
 
     @functools.cached_property
     def evaluations(self) -> Callable[[Any], Evaluation]:
