@@ -21,7 +21,7 @@ LAYERS = [
     "integrate",
     "calibrate cohort cohort_result cohort_run event_run interchange measurements nca sensitivity simulation store "
     "table_run vpop",
-    "exposure_response fih trial",
+    "exposure_response fih petab trial",
     "experiment report",
     "__main__ cli",
 ]

@@ -14,7 +14,6 @@ import numpy as np
 from qspx.calibrate.assigned import Assigned
 from qspx.calibrate.phases import Phase
 from qspx.calibrate.runs import Runs
-
 from qspx.petab.conditions import Conditions
 from qspx.petab.switches import Switches
 from qspx.petab.tables import Row
@@ -54,7 +53,9 @@ def design_of(
             raise row.error("time", f"it must not be below 0, where simulations start, but is {time:g}")
     experiments = list(dict.fromkeys(of))
     build = _Builder(conditions, switches, settled_within, experiments)
-    looked_at = [[0.0] if e.steady else sorted({t for t, o in zip(times, of, strict=True) if o == e}) for e in experiments]
+    looked_at = [
+        [0.0] if e.steady else sorted({t for t, o in zip(times, of, strict=True) if o == e}) for e in experiments
+    ]
     phases = (*build.run_ins(), build.measured(looked_at))
     run = np.array([experiments.index(e) for e in of])
     runs = phases[-1].runs
@@ -139,5 +140,3 @@ class _Builder:
             for key in self.switches.states if here else ():
                 given[i, names.index(sbml.outputs[key])] = True
         return given, Assigned.of(rows, self.conditions.table.names)
-
-

@@ -97,15 +97,15 @@ class _Reader:
         match text, len(args):
             case "log", 1:
                 return Expr("ln", args)
-            case ("log2" | "log10"), 1:
+            case (("log2" | "log10"), 1):
                 return Expr("log", (number(float(text[3:])), *args))
             case "log", 2:
                 return Expr("log", (args[1], args[0]))
             case "sqrt", 1:
                 return Expr("root", (number(2.0), *args))
-            case ("pow" | "power"), 2:
+            case (("pow" | "power"), 2):
                 return Expr("power", args)
-            case ("min" | "max"), n if n:
+            case (("min" | "max"), n) if n:
                 return Expr(text, args)
             case "sign", 1:
                 below = Expr("piecewise", (number(-1.0), Expr("lt", (args[0], number(0.0))), number(0.0)))

@@ -38,9 +38,7 @@ _NOISE: dict[tuple[str, str], type[AbstractNoise]] = {
 _PLACEHOLDER = re.compile(r"(observable|noise)Parameter(\d+)_(\w+)")
 
 
-def groups_of(
-    observables: Mapping[str, Row], measurements: Sequence[Row], conditions: Conditions
-) -> tuple[Group, ...]:
+def groups_of(observables: Mapping[str, Row], measurements: Sequence[Row], conditions: Conditions) -> tuple[Group, ...]:
     """One group of measurements for each observable that was measured.
 
     Raises `InterchangeError` naming file, line and column, for formulas that cannot be read, names that nothing has,
@@ -92,9 +90,7 @@ def _noise(row: Row) -> AbstractNoise:
     return _NOISE[scale, family]()
 
 
-def _evaluated(
-    sbml: SbmlModel, prediction: Expr, sd: Expr, names: Sequence[str], local: Sequence[str]
-) -> Formula:
+def _evaluated(sbml: SbmlModel, prediction: Expr, sd: Expr, names: Sequence[str], local: Sequence[str]) -> Formula:
     """The two formulas as a function of time, states, parameters and local parameters."""
     model = sbml.model
     of = {n: sbml.outputs[n] for n in names}
@@ -137,7 +133,9 @@ def _local_values(
         if value is None:
             options = [*conditions.sbml.outputs, *conditions.sbml.numbers, *conditions.table.names]
             hint = closest(n, options).rstrip(".")
-            raise row.error("observableFormula", f"neither the model nor a table has the name `{n}`{'.' * bool(hint)}{hint}")
+            raise row.error(
+                "observableFormula", f"neither the model nor a table has the name `{n}`{'.' * bool(hint)}{hint}"
+            )
         found.append(value)
     return found
 
@@ -148,8 +146,7 @@ def _overrides(kind: str, key: str, most: int, measured: Row, conditions: Condit
     entries = [part.strip() for part in text.split(";")] if text else []
     if len(entries) != most:
         raise measured.error(
-            column, f"observable `{key}` has {most} placeholders `{kind}Parameter1_{key}`, ..., but {len(entries)} are given"
+            column,
+            f"observable `{key}` has {most} placeholders `{kind}Parameter1_{key}`, ..., but {len(entries)} are given",
         )
     return [conditions.entry(entry, measured, column) for entry in entries]
-
-

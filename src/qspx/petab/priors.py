@@ -68,7 +68,9 @@ class LogLaplace(AbstractDistribution):
         return first, math.sqrt(second - first**2)
 
 
-def prior_of(row: Row, box: tuple[float, float], bounds: tuple[float, float]) -> tuple[AbstractDistribution | None, str]:
+def prior_of(
+    row: Row, box: tuple[float, float], bounds: tuple[float, float]
+) -> tuple[AbstractDistribution | None, str]:
     """The objective prior of a row of the parameter table, and whether it is one of the parameter ("natural") or of its
     coordinate ("estimation"). None where the table has none. Without numbers a uniform one lies between the bounds.
 
@@ -81,9 +83,9 @@ def prior_of(row: Row, box: tuple[float, float], bounds: tuple[float, float]) ->
     if not text and kind in ("uniform", "parameterScaleUniform"):
         return Uniform(*(box if on == "estimation" else bounds)), on
     numbers = [number_in(part) for part in text.split(";")]
-    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+    a, b = numbers if len(numbers) == 2 else (None, None)
+    if a is None or b is None:
         raise row.error("objectivePriorParameters", f"it must be two numbers with `;` between, but is {text!r}")
-    a, b = numbers
     match kind:
         case "uniform" | "parameterScaleUniform":
             return Uniform(a, b), on

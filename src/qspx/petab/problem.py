@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import CalibrationError, closest
+from qspx._status import Status
 from qspx.calibrate.estimated import Estimated
-from qspx.calibrate.objective import Objective, Predictions
+from qspx.calibrate.objective import Objective
 from qspx.calibrate.scales import SCALES, to_estimation
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
 from qspx.interchange.errors import InterchangeError, NotSupported
@@ -28,6 +31,8 @@ from qspx.petab.tables import Tables, read_tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Values = Mapping[str, float] | Any  # by id in their own units, or coordinates on the parameter scales
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,55 +79,65 @@ class PetabProblem:
 
     # at given parameters --------------------------------------------------------------------------------------------
 
-    def coordinates(self, values: Mapping[str, float] | np.ndarray | None = None) -> np.ndarray:
-        """Coordinates of parameter values in their own units, by id (default: the nominal ones); an array is taken as
-        coordinates.
+    def coordinates(self, values: Values | None = None) -> Any:
+        """Coordinates on the parameter scales, shape (estimated,), of values by id in their own units; what is left out
+        is nominal. An array (..., estimated) is taken for coordinates already.
 
-        Raises `CalibrationError` for ids that are not estimated, and where no value is known."""
+        Raises `CalibrationError` for ids that are not estimated, and where a value is neither given nor nominal."""
+        names = self.objective.names
         if values is not None and not isinstance(values, Mapping):
-            return np.asarray(values, float)
-        natural = self.table.nominal.copy()
+            if np.shape(values)[-1:] != (len(names),):
+                raise CalibrationError(
+                    f"coordinates must have shape (..., {len(names)}), one per estimated parameter, but have "
+                    f"{np.shape(values)}."
+                )
+            return values
+        found = dict(zip(names, self.table.nominal.tolist(), strict=True))
         for key, value in (values or {}).items():
-            if key not in self.objective.names:
-                raise CalibrationError(f"`{key}` is not estimated.{closest(key, self.objective.names)}")
-            natural[self.objective.names.index(key)] = value
-        if missing := [n for n, v in zip(self.objective.names, natural, strict=True) if np.isnan(v)]:
+            if key not in found:
+                raise CalibrationError(f"`{key}` is not estimated.{closest(key, found)}")
+            found[key] = float(value)
+        if missing := [key for key, value in found.items() if np.isnan(value)]:
             raise CalibrationError(f"`{missing[0]}` has no nominal value in the parameter table; give one.")
-        return self.objective.coordinates(natural)
+        return self.objective.coordinates([found[key] for key in names])
 
-    def log_likelihood(self, values: Mapping[str, float] | np.ndarray | None = None) -> float:
-        """At parameter values by id, or at coordinates; by default at the nominal values. -inf where a run fails."""
-        return float(self._predicted(values)[1])
+    def log_likelihood(self, values: Values | None = None) -> jax.Array:
+        """Of values by id (default: the nominal ones), or of coordinates (estimated,), or of each row of coordinates
+        (starts, estimated); -inf where a run fails. Differentiable by coordinates."""
+        return self._compiled[0](self.coordinates(values))
 
-    def predict(self, values: Mapping[str, float] | np.ndarray | None = None) -> Predictions:
-        """What is expected of every measurement, in the order of the measurement table."""
-        return self._predicted(values)[0]
+    def predict(self, values: Values | None = None) -> pd.DataFrame:
+        """The measurement table with `prediction`, `sd` (on the scale of the noise), the residual in units of it, and
+        the `status` of the run; nan where it failed."""
+        x = np.asarray(self.coordinates(values))
+        found, residual = self._compiled[1](x)
+        status = np.asarray(found.status)[self.objective.run]
+        frame = self.measurements.copy()
+        frame["prediction"] = np.where(status == Status.OK, found.prediction, np.nan)
+        frame["sd"] = np.where(status == Status.OK, found.sd, np.nan)
+        frame["residual"] = np.asarray(residual)
+        frame["status"] = [Status(int(code)).name.lower() for code in status]
+        return frame
 
-    def chi2(self, values: Mapping[str, float] | np.ndarray | None = None) -> float:
-        """Sum of the squared residuals, each over its sd and on the scale of its noise."""
-        found, objective, total = self.predict(values), self.objective, 0.0
-        for g in objective.groups:
-            z = g.noise.residual(objective.value[g.rows], found.prediction[g.rows], found.sd[g.rows])
-            total += float((np.asarray(z) ** 2).sum())
-        return total
+    def chi2(self, values: Values | None = None) -> float:
+        """Sum of the squared residuals."""
+        return float((self.predict(values)["residual"] ** 2).sum(skipna=False))
 
-    def simulate(self, values: Mapping[str, float] | np.ndarray | None = None) -> pd.DataFrame:
-        """PEtab's simulation table: the measurement table with the column `simulation` in place of `measurement`."""
+    def simulate(self, values: Values | None = None) -> pd.DataFrame:
+        """PEtab's simulation table: the measurement table with `simulation` in place of `measurement`."""
         found = self.measurements.drop(columns="measurement")
-        found["simulation"] = np.asarray(self.predict(values).prediction)
+        found["simulation"] = self.predict(values)["prediction"]
         return found
 
     @functools.cached_property
-    def _compiled(self) -> Any:
-        import jax
+    def _compiled(self) -> tuple[Any, Any]:
+        o = self.objective
+        rows = jax.jit(jax.vmap(o.log_likelihood))
 
-        def run(x: Any) -> Any:
-            return self.objective.predict(x), self.objective.log_likelihood(x)
+        def likelihood(x: Any) -> jax.Array:
+            return rows(x) if np.ndim(x) == 2 else rows(jnp.asarray(x, float)[None])[0]
 
-        return jax.jit(run)
-
-    def _predicted(self, values: Mapping[str, float] | np.ndarray | None) -> Any:
-        return self._compiled(self.coordinates(values))
+        return likelihood, jax.jit(lambda x: (o.predict(x), o.residuals(x)))
 
     def __repr__(self) -> str:
         o = self.objective
@@ -159,7 +174,9 @@ def load_petab(
     table = read_parameters(tables.parameters)
     document = read_document(tables.model)
     if document.events:
-        raise NotSupported(f"{document.file}, event `{document.events[0].id}`: events are not supported in PEtab problems.")
+        raise NotSupported(
+            f"{document.file}, event `{document.events[0].id}`: events are not supported in PEtab problems."
+        )
     used = [tables.conditions[key] for key in _used_conditions(tables)]
     given = {key: f"{row.file}, line {row.line}, `{key}`" for row in used for key in row.cells if key not in NAMES}
     always = {key for key in given if all(row.get(key) for row in used)}

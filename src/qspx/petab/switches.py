@@ -38,7 +38,7 @@ class Switch:
 
 @dataclasses.dataclass(frozen=True)
 class Switches:
-    """The switches of a model; `left` are comparisons with time that are none, which the integrator meets unprepared."""
+    """The switches of a model; `left` are comparisons with time that are none: the integrator meets them unprepared."""
 
     file: str
     found: tuple[Switch, ...]
@@ -61,7 +61,9 @@ class Switches:
                     )
         rows = [[self._event(s, run, conditions) for s in self.found] or [PADDING] for run in runs]
         fields = zip(*(zip(*row, strict=True) for row in rows), strict=True)
-        return DoseEvents(*(np.array(field, dtype=np.asarray(p).dtype) for field, p in zip(fields, PADDING, strict=True)))
+        return DoseEvents(
+            *(np.array(field, dtype=np.asarray(p).dtype) for field, p in zip(fields, PADDING, strict=True))
+        )
 
     def _event(self, s: Switch, run: str, conditions: Conditions) -> DoseEvents:
         slope, rest = (_linear(e, run, conditions) for e in (s.slope, s.rest))
@@ -71,7 +73,9 @@ class Switches:
             raise NotSupported(f"{where} depends on estimated parameters in a way that is not supported.")
         a = slope.pop("", 0.0)
         if a == 0 or (a > 0) != s.rises:
-            raise NotSupported(f"{where} is at slope * time + rest = 0 with a slope {a:g}, whose sign must be the same in all.")
+            raise NotSupported(
+                f"{where} is at slope * time + rest = 0 with a slope {a:g}, whose sign must be the same in all."
+            )
         at = -rest.pop("", 0.0) / a
         event = PADDING._replace(time=max(at, 0.0), species=model.species_index(outputs[s.key]), amount=1.0)
         moving = {key: -factor / a for key, factor in rest.items() if factor != 0}
@@ -80,8 +84,8 @@ class Switches:
         (key, factor), *more = moving.items()
         if more or factor != 1.0 or at < 0:
             raise NotSupported(
-                f"{where} is at a time that is computed from the estimated {', '.join(f'`{k}`' for k in moving)}; only a "
-                "time that is one parameter, or one parameter later than a number, is supported."
+                f"{where} is at a time that is computed from the estimated {', '.join(f'`{k}`' for k in moving)}; only "
+                "a time that is one parameter, or one parameter later than a number, is supported."
             )
         return event._replace(time=at, lag_index=model.parameter_index(outputs[key]))
 
@@ -99,9 +103,7 @@ def with_switches(document: Document) -> tuple[Document, Switches]:
         # a rate of zero that reads the constants: they stay parameters of the model, and can be its lags
         rated[s.key] = times(number(0.0), plus(*map(name, sorted(s.slope.names() | s.rest.names()))))
     parameters = dict(document.parameters) | {s.key: Parameter(s.key, "", 0.0, "") for s in finder.found.values()}
-    changed = dataclasses.replace(
-        document, assigned=assigned, rated=rated, reactions=reactions, parameters=parameters
-    )
+    changed = dataclasses.replace(document, assigned=assigned, rated=rated, reactions=reactions, parameters=parameters)
     return changed, Switches(document.file, tuple(finder.found.values()), tuple(finder.left))
 
 
@@ -121,7 +123,9 @@ class _Finder:
 
     def _compared(self, e: Expr) -> Expr:
         difference = self._inlined(plus(e.args[0], Expr("minus", (e.args[1],))))
-        if not _has_time(difference) or any(self.system.is_state(n) for n in difference.names() & set(self.system.kinds)):
+        if not _has_time(difference) or any(
+            self.system.is_state(n) for n in difference.names() & set(self.system.kinds)
+        ):
             return e
         if (parts := _split(difference)) is None:
             self.left.append(difference)

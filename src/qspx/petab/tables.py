@@ -126,6 +126,14 @@ def read_tables(path: str | Path) -> Tables:
     )
 
 
+def files_of(path: Path) -> list[str]:
+    """The files that the YAML file of a problem names."""
+    said = _read_yaml(path)
+    kinds = ("sbml", "condition", "observable", "measurement", "visualization", "mapping")
+    named = [_files(problem, f"{kind}_files") for problem in said["problems"] for kind in kinds]
+    return [*_files(said, "parameter_file"), *(name for files in named for name in files)]
+
+
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
         import yaml
@@ -134,7 +142,9 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
             'Reading PEtab needs PyYAML, which is not installed; install the extra: pip install "qspx[petab]"'
         ) from error
     if not path.is_file():
-        raise InterchangeError(f"Argument `path` must name the YAML file of a PEtab problem, but {path} does not exist.")
+        raise InterchangeError(
+            f"Argument `path` must name the YAML file of a PEtab problem, but {path} does not exist."
+        )
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
