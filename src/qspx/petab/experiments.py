@@ -45,29 +45,26 @@ def design_of(
 ) -> Design:
     """The runs of the measurements. Run-ins last `settled_within`, in the model's time unit.
 
-    Raises `InterchangeError` for conditions that are not in the table and times below zero."""
-    of = [_experiment(row, conditions) for row in measurements]
+    Raises `InterchangeError` for times below zero."""
+    of = [_experiment(row) for row in measurements]
     times = [row.number("time") for row in measurements]
     for row, time in zip(measurements, times, strict=True):
         if time < 0:
             raise row.error("time", f"it must not be below 0, where simulations start, but is {time:g}")
-    experiments = list(dict.fromkeys(of))
-    build = _Builder(conditions, switches, settled_within, experiments)
-    looked_at = [
-        [0.0] if e.steady else sorted({t for t, o in zip(times, of, strict=True) if o == e}) for e in experiments
-    ]
-    phases = (*build.run_ins(), build.measured(looked_at))
-    run = np.array([experiments.index(e) for e in of])
-    runs = phases[-1].runs
-    column = np.array([runs.column(i, 0.0 if of[k].steady else times[k]) for k, i in enumerate(run)])
+    looked_at: dict[Experiment, set[float]] = {e: set() for e in of}
+    at = [0.0 if e.steady else time for e, time in zip(of, times, strict=True)]
+    for e, time in zip(of, at, strict=True):
+        looked_at[e].add(time)
+    build = _Builder(conditions, switches, settled_within, list(looked_at))
+    phases = (*build.run_ins(), build.measured([sorted(found) for found in looked_at.values()]))
+    place = {e: i for i, e in enumerate(looked_at)}
+    run = np.array([place[e] for e in of])
+    column = np.array([phases[-1].runs.column(i, time) for i, time in zip(run.tolist(), at, strict=True)])
     return Design(phases, run, column, np.array([t if math.isfinite(t) else settled_within for t in times]))
 
 
-def _experiment(row: Row, conditions: Conditions) -> Experiment:
+def _experiment(row: Row) -> Experiment:
     before, condition = row.get("preequilibrationConditionId"), row["simulationConditionId"]
-    for column, key in (("preequilibrationConditionId", before), ("simulationConditionId", condition)):
-        if key and key not in conditions.rows:
-            raise row.error(column, f"the condition table has no `{key}`")
     return Experiment(before, condition, row.number("time") == math.inf)
 
 

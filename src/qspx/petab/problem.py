@@ -121,7 +121,7 @@ class PetabProblem:
 
     def chi2(self, values: Values | None = None) -> float:
         """Sum of the squared residuals."""
-        return float((self.predict(values)["residual"] ** 2).sum(skipna=False))
+        return float(np.square(self.predict(values)["residual"].to_numpy()).sum())
 
     def simulate(self, values: Values | None = None) -> pd.DataFrame:
         """PEtab's simulation table: the measurement table with `simulation` in place of `measurement`."""
