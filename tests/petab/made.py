@@ -66,7 +66,12 @@ def problem(
     model: str | None = None,
 ) -> Path:
     """Writes the files, and gives the YAML file."""
-    tables = {"parameters": parameters, "measurements": measurements, "conditions": conditions, "observables": observables}
+    tables = {
+        "parameters": parameters,
+        "measurements": measurements,
+        "conditions": conditions,
+        "observables": observables,
+    }
     for name, table in tables.items():
         (folder / f"{name}.tsv").write_text("\n".join("\t".join(map(str, row)) for row in table) + "\n")
     (folder / "model.xml").write_text(model or sbml(**CONVERSION, constants=CONSTANTS))

@@ -37,7 +37,9 @@ def differences(function, x, step=1e-3):
     return values @ np.array([1, -8, 8, -1]) / (12 * step)
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=() if n in ("0005", "0010") else pytest.mark.slow) for n in CASES])
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=() if n in ("0005", "0010") else pytest.mark.slow) for n in CASES]
+)
 def test_gradient_is_that_of_differences(repo_root, number):
     _, problem = case(repo_root, number, integrator=AutomaticIntegrator(1e-11, 1e-12))
     x = problem.nominal + 0.05 * np.random.default_rng(1).uniform(0.2, 1.0, len(problem.nominal))

@@ -46,7 +46,7 @@ class Conditions:
         found = number_in(text)
         found = self._elsewhere(text) if found is None else found
         if found is None:
-            raise row.error(column, f"`{text}` is no number and no parameter.{closest(text, self._ids())}".rstrip("."))
+            raise row.error(column, f"`{text}` is no number and no parameter", closest(text, self._ids()))
         return found
 
     def theta(self, condition: str) -> list[float | str]:

@@ -100,7 +100,7 @@ class _Builder:
 
     def _run_in(self, conditions: Sequence[str], follows: np.ndarray | None, set_here: int = 0) -> Phase:
         times = [[0.1 * self.within, self.within]] * len(conditions)
-        first = [i < set_here and follows is not None and follows[i] >= 0 for i in range(len(conditions))]
+        first = [i < set_here and follows is not None and bool(follows[i] >= 0) for i in range(len(conditions))]
         phase = self._phase(conditions, times, follows, first)
         return dataclasses.replace(phase, steady=True)
 

@@ -47,7 +47,7 @@ def groups_of(observables: Mapping[str, Row], measurements: Sequence[Row], condi
     for key in dict.fromkeys(row["observableId"] for row in measurements):
         if key not in observables:
             first = next(row for row in measurements if row["observableId"] == key)
-            raise first.error("observableId", f"there is no observable `{key}`{closest(key, observables)}".rstrip("."))
+            raise first.error("observableId", f"there is no observable `{key}`", closest(key, observables))
         rows = np.array([i for i, row in enumerate(measurements) if row["observableId"] == key])
         found.append(_group(key, observables, rows, [measurements[i] for i in rows], conditions))
     return tuple(found)

@@ -213,8 +213,7 @@ def _used_conditions(tables: Tables) -> list[str]:
     for row in tables.measurements:
         for column in ("preequilibrationConditionId", "simulationConditionId"):
             if (key := row.get(column)) and key not in tables.conditions:
-                hint = closest(key, tables.conditions).rstrip(".")
-                raise row.error(column, f"the condition table has no `{key}`{'.' * bool(hint)}{hint}")
+                raise row.error(column, f"the condition table has no `{key}`", closest(key, tables.conditions))
             if key:
                 found[key] = None
     if not found:

@@ -45,8 +45,8 @@ class Row:
             raise self.error(column, f"it must be a number, but is {self[column]!r}")
         return found
 
-    def error(self, column: str, reason: str) -> InterchangeError:
-        return InterchangeError(f"{self.file}, line {self.line}, `{column}`: {reason}.")
+    def error(self, column: str, reason: str, hint: str = "") -> InterchangeError:
+        return InterchangeError(f"{self.file}, line {self.line}, `{column}`: {reason}.{hint}")
 
     def refused(self, column: str, reason: str) -> NotSupported:
         return NotSupported(f"{self.file}, line {self.line}, `{column}`: {reason}.")
