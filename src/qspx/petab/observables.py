@@ -132,10 +132,8 @@ def _local_values(
         value = conditions.value(n, measured["simulationConditionId"])
         if value is None:
             options = [*conditions.sbml.outputs, *conditions.sbml.numbers, *conditions.table.names]
-            hint = closest(n, options).rstrip(".")
-            raise row.error(
-                "observableFormula", f"neither the model nor a table has the name `{n}`{'.' * bool(hint)}{hint}"
-            )
+            reason = f"neither the model nor a table has the name `{n}`"
+            raise row.error("observableFormula", reason, closest(n, options))
         found.append(value)
     return found
 
