@@ -14,6 +14,17 @@ __version__ = "0.1.0"
 _NAMES = {
     "_precision": ("enable_x64",),
     "binding": ("Binding", "BindingArm", "Site"),
+    "calibrate.error_models": ("Additive", "Combined", "GivenSd", "LogAdditive", "Proportional"),
+    "calibrate.estimated": ("Estimated",),
+    "calibrate.noise": ("LaplaceNoise", "StudentNoise"),
+    "calibrate.preequilibration": ("PreEquilibration",),
+    "calibrate.problem": ("CalibrationProblem",),
+    "calibrate.fit": ("fit",),
+    "calibrate.fit_files": ("load_fit",),
+    "calibrate.fit_result": ("Fit",),
+    "calibrate.fit_status": ("FitStatus",),
+    "calibrate.starts": ("GivenStarts", "LatinHypercubeStarts", "SobolStarts", "StartsAround"),
+    "calibrate.trust_region": ("TrustRegion",),
     "cohort": ("Cohort", "sample_cohort"),
     "cohort_result": ("CohortResult",),
     "cohort_run": ("simulate_cohort",),
@@ -35,6 +46,7 @@ _NAMES = {
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "interchange": ("load_sbml", "simulate_sbml"),
     "loading": ("load_model",),
+    "measurements": ("Measurements", "Observed"),
     "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
     "petab": ("load_petab",),
@@ -53,6 +65,25 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.binding import Binding as Binding
     from qspx.binding import BindingArm as BindingArm
     from qspx.binding import Site as Site
+    from qspx.calibrate.error_models import Additive as Additive
+    from qspx.calibrate.error_models import Combined as Combined
+    from qspx.calibrate.error_models import GivenSd as GivenSd
+    from qspx.calibrate.error_models import LogAdditive as LogAdditive
+    from qspx.calibrate.error_models import Proportional as Proportional
+    from qspx.calibrate.estimated import Estimated as Estimated
+    from qspx.calibrate.fit import fit as fit
+    from qspx.calibrate.fit_files import load_fit as load_fit
+    from qspx.calibrate.fit_result import Fit as Fit
+    from qspx.calibrate.fit_status import FitStatus as FitStatus
+    from qspx.calibrate.noise import LaplaceNoise as LaplaceNoise
+    from qspx.calibrate.noise import StudentNoise as StudentNoise
+    from qspx.calibrate.preequilibration import PreEquilibration as PreEquilibration
+    from qspx.calibrate.problem import CalibrationProblem as CalibrationProblem
+    from qspx.calibrate.starts import GivenStarts as GivenStarts
+    from qspx.calibrate.starts import LatinHypercubeStarts as LatinHypercubeStarts
+    from qspx.calibrate.starts import SobolStarts as SobolStarts
+    from qspx.calibrate.starts import StartsAround as StartsAround
+    from qspx.calibrate.trust_region import TrustRegion as TrustRegion
     from qspx.cohort import Cohort as Cohort
     from qspx.cohort import sample_cohort as sample_cohort
     from qspx.cohort_result import CohortResult as CohortResult
@@ -80,6 +111,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.interchange import load_sbml as load_sbml
     from qspx.interchange import simulate_sbml as simulate_sbml
     from qspx.loading import load_model as load_model
+    from qspx.measurements import Measurements as Measurements
+    from qspx.measurements import Observed as Observed
     from qspx.model import AbstractModel as AbstractModel
     from qspx.model import Event as Event
     from qspx.model import Observable as Observable

@@ -33,6 +33,12 @@ def _constants(x: Any) -> Iterator[Any]:
             yield from _constants(list(eqn.params.values()))
 
 
+def program_bytes(closed: Any) -> bytes:
+    """What a traced function computes, its constants included, to be hashed."""
+    text = _ADDRESS.sub("", str(closed.jaxpr)).encode()
+    return text + b"".join(np.asarray(c).tobytes() for c in _constants(closed))
+
+
 def model_hash(m: AbstractModel) -> str:
     """sha256 of the declarations and of the traced program (with its constants): equal hash, equal numbers."""
     digest = hashlib.sha256(repr((type(m).__name__, m.time_unit, m.molar_mass, m.body_weight)).encode())
@@ -46,8 +52,5 @@ def model_hash(m: AbstractModel) -> str:
             *([(m.events_vector, (1.0, y, theta))] if m.has_events else []),
             (functools.partial(m.observables_vector, names=list(m.outputs)), (1.0, y, theta)),
         ):
-            closed = jax.make_jaxpr(f)(*args)
-            digest.update(_ADDRESS.sub("", str(closed.jaxpr)).encode())
-            for c in _constants(closed):
-                digest.update(np.asarray(c).tobytes())
+            digest.update(program_bytes(jax.make_jaxpr(f)(*args)))
     return digest.hexdigest()

@@ -44,6 +44,17 @@ def _plain(x: Any):
     return str(x)
 
 
+def check_same(path: Path, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if the run found in `path` is not the one that is asked for, and say what differs."""
+    different = [k for k in sorted({*before, *asked}) if before.get(k) != asked.get(k)]
+    if different:
+        k = different[0]
+        raise ConfigError(
+            f"{str(path)!r} holds another run: `{k}` was {_short(before.get(k))} and is now {_short(asked.get(k))} "
+            f"({len(different)} differences: {', '.join(different)}). Choose another `out`, or delete the old run."
+        )
+
+
 class RunStore:
     """One run directory. Raises `ConfigError` if it holds a run that was asked for differently."""
 
@@ -56,8 +67,8 @@ class RunStore:
     def open(self, details: Mapping[str, Any], patients: pd.DataFrame) -> None:
         """Create the directory, or check that the one found belongs to the same run; no other process may run there."""
         if self.manifest_path.exists():
-            self._check_same(json.loads(self.manifest_path.read_text()))
-            self._lock = _exclusive(self.path / ".lock")
+            check_same(self.path, json.loads(self.manifest_path.read_text()).get("identity", {}), self.identity)
+            self._lock = exclusive(self.path / ".lock")
             return
         if self.path.exists() and any(f.name not in STARTED and f.name[0] != "." for f in self.path.iterdir()):
             raise ConfigError(
@@ -66,7 +77,7 @@ class RunStore:
             )
         for folder in ("shards", "metrics"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
-        self._lock = _exclusive(self.path / ".lock")
+        self._lock = exclusive(self.path / ".lock")
         self._parquet(self.path / "patients.parquet", patients)
         write_atomic(
             self.manifest_path, to_json({"schema": SCHEMA, "identity": self.identity, "finished": False, **details})
@@ -76,17 +87,6 @@ class RunStore:
         """Let other processes use the directory."""
         if self._lock is not None:
             self._lock.close()
-
-    def _check_same(self, found: Mapping[str, Any]) -> None:
-        before = found.get("identity", {})
-        different = [k for k in sorted({*before, *self.identity}) if before.get(k) != self.identity.get(k)]
-        if different:
-            k = different[0]
-            raise ConfigError(
-                f"{str(self.path)!r} holds another run: `{k}` was {_short(before.get(k))} and is now "
-                f"{_short(self.identity.get(k))} ({len(different)} differences: {', '.join(different)}). "
-                f"Choose another `out`, or delete the old run."
-            )
 
     @staticmethod
     def _parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -155,7 +155,7 @@ class RunStore:
         return manifest
 
 
-def _exclusive(path: Path) -> Any:
+def exclusive(path: Path) -> Any:
     """An open file that only one process can hold; the system lets go of it when the process ends, however it ends."""
     try:
         import fcntl

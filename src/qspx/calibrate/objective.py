@@ -24,6 +24,7 @@ from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.noise import AbstractNoise
 from qspx.calibrate.phases import Phase, run_phases
 from qspx.calibrate.scales import SCALES, to_estimation, to_natural
+from qspx.distributions import Joint
 from qspx.integrate import AbstractIntegrator
 
 # (time, states (species,), parameters (parameters,), local parameters (locals,)) -> prediction and sd
@@ -79,6 +80,7 @@ class Objective:
         censored: 0 for a value, -1 for less than the limit, 1 for more.
         groups: every measurement is in one of them.
         integrator: whose tolerances the likelihood is computed to.
+        joint: prior of several estimated parameters together, of the parameters themselves, beside those of each.
     """
 
     estimated: tuple[Estimated, ...]
@@ -90,6 +92,7 @@ class Objective:
     censored: np.ndarray
     groups: tuple[Group, ...]
     integrator: AbstractIntegrator
+    joint: Joint | None = None
 
     # coordinates ----------------------------------------------------------------------------------------------------
 
@@ -157,6 +160,9 @@ class Objective:
         for k, e in enumerate(self.estimated):
             if e.prior is not None:
                 total = total + e.prior.log_prob(x[k] if e.prior_on == "estimation" else values[k])
+        if self.joint is not None:
+            columns = np.array([self.names.index(name) for name in self.joint.names])
+            total = total + self.joint.log_prob(values[columns][None])[0]
         return total
 
     def log_posterior(self, x: Any) -> Any:

@@ -67,6 +67,7 @@ class EventTable:
     covariates: Covariates
     ignored: tuple[str, ...]
     _frame: pd.DataFrame = dataclasses.field(repr=False)
+    _cells: pd.DataFrame = dataclasses.field(repr=False)
 
     @classmethod
     def read(
@@ -132,6 +133,7 @@ class EventTable:
             parameters.covariates,
             sheet.ignored,
             _canonical(sheet, ids, first, time, evid, doses, model),
+            sheet.frame,
         )
 
     def __len__(self) -> int:
@@ -141,6 +143,13 @@ class EventTable:
     def records(self, subject: int) -> np.ndarray:
         """Numbers of the subject's records."""
         return np.arange(self.first[subject], self.first[subject + 1])
+
+    def cells(self, name: str) -> np.ndarray | None:
+        """Cells of a column as they stand in the file, shape (records,): of a data item, or of any other column by its
+        name, in any case. None where there is no such column."""
+        alike = [c for c, item in self.columns.items() if item == name.upper()]
+        alike += [c for c in self._cells.columns if c.upper() == name.upper()]
+        return self._cells[alike[0]].to_numpy() if alike else None
 
     @property
     def observations(self) -> np.ndarray:

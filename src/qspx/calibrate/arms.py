@@ -1,0 +1,77 @@
+"""What is given in each arm of a calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from qspx._dose_units import in_model_time
+from qspx._errors import CalibrationError
+from qspx.dosing import Regimen
+from qspx.event_table import EventTable
+from qspx.measurements import SINGLE_ARM
+from qspx.model import AbstractModel
+from qspx.protocol import Arm, Protocol
+
+
+class Given(NamedTuple):
+    """regimen: what is given, None for nothing. covariates: parameters with a value of their own in this arm."""
+
+    regimen: Regimen | None
+    covariates: Mapping[str, float]
+
+
+Arms = Mapping[str, Regimen | Arm | Given | None] | Sequence[Arm] | Protocol | EventTable | Regimen
+
+
+def arms_by_name(arms: Arms, model: AbstractModel) -> dict[str, Given]:
+    """Every arm by name. Sampling times and observables of an `Arm` play no part: the measurements say those."""
+    if isinstance(arms, Regimen):
+        return {SINGLE_ARM: Given(arms, {})}
+    if isinstance(arms, EventTable):
+        return _subjects(arms, model)
+    if isinstance(arms, Mapping):
+        found = {name: _given(name, each) for name, each in arms.items()}
+    else:
+        several = arms.arms if isinstance(arms, Protocol) else tuple(arms)
+        names = [a.name for a in several]
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise CalibrationError(f"Argument `arms` holds `{twice[0]}` more than once; names must be unique.")
+        found = {a.name: _given(a.name, a) for a in several}
+    for name, given in found.items():
+        for parameter in given.covariates:
+            if parameter not in model.parameters:
+                model.parameter_index(parameter)  # raises, naming it
+        if not isinstance(name, str):
+            raise CalibrationError(f"Argument `arms` must be named by text, but {name!r} was given.")
+    return found
+
+
+def _given(name: str, each: Regimen | Arm | Given | None) -> Given:
+    if isinstance(each, Given):
+        return each
+    if isinstance(each, Arm):
+        return Given(each.regimen, dict(each.covariates))
+    if each is None or isinstance(each, Regimen):
+        return Given(each, {})
+    raise CalibrationError(
+        f"Argument `arms` must give a Regimen, an Arm, or None (nothing is given) for `{name}`, but {each!r} was given."
+    )
+
+
+def _subjects(table: EventTable, model: AbstractModel) -> dict[str, Given]:
+    """One arm per subject of an event table, with its covariates. It starts at the subject's first record."""
+    if table.model != model:
+        raise CalibrationError(
+            f"the event table was read for {table.model!r}, not for {model!r}; read it for this model."
+        )
+    columns = [name for name in table.columns.values() if name in model.parameters]
+    found = {}
+    for s, subject in enumerate(table.ids):
+        regimen, begin = table.regimens[s], float(table.time[table.first[s]])
+        if in_model_time(begin, table.time_unit, model) > 0:
+            regimen = dataclasses.replace(regimen, resets=(begin, *regimen.resets))
+        theta = {name: float(table.theta[s, model.parameter_index(name)]) for name in columns}
+        found[str(subject)] = Given(regimen, theta)
+    return found

@@ -1,0 +1,258 @@
+"""What must hold between the parts of a calibration problem. Every complaint says what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from qspx._errors import CalibrationError, closest
+from qspx.calibrate.building import Builder
+from qspx.calibrate.error_models import AbstractErrorModel
+from qspx.calibrate.estimated import Estimated
+from qspx.calibrate.names import Number
+from qspx.calibrate.noise import NormalNoise
+from qspx.calibrate.preequilibration import PreEquilibration
+from qspx.calibrate.scales import SCALES, to_natural
+from qspx.measurements import Measurements
+from qspx.model import AbstractModel
+from qspx.units import unit
+
+
+def checked_estimated(estimated: Sequence[Estimated], model: AbstractModel) -> tuple[Estimated, ...]:
+    """With the value where a search starts: the model's where none is given, else the middle of the bounds."""
+    if isinstance(estimated, Estimated) or not all(isinstance(e, Estimated) for e in estimated):
+        raise CalibrationError(
+            f"Argument `estimated` must be a sequence of Estimated(name, bounds), but {estimated!r} was given."
+        )
+    names = [e.name for e in estimated]
+    if twice := [n for n in names if names.count(n) > 1]:
+        raise CalibrationError(f"`{twice[0]}` is estimated twice; leave one out.")
+    if not names:
+        raise CalibrationError("Argument `estimated` must hold at least one Estimated, but it is empty.")
+    return tuple(_with_value(e, model) for e in estimated)
+
+
+def _with_value(e: Estimated, model: AbstractModel) -> Estimated:
+    if e.value is not None:
+        return e
+    low, high = e.bounds
+    if e.name in model.parameters:
+        value = model.parameters[e.name].value
+        if not low <= value <= high:
+            raise CalibrationError(
+                f"the model's value of `{e.name}`, {value:g}, lies outside the bounds {low:g} to {high:g} of its "
+                "Estimated. Say where the search starts with `value`, or widen the bounds."
+            )
+        return dataclasses.replace(e, value=float(value))
+    code = np.array(SCALES.index(e.scale))
+    middle = to_natural(np.array(np.mean(e.box)), code, np.array(low), np.array(high))
+    return dataclasses.replace(e, value=float(np.clip(middle, low, high)))
+
+
+def check_problem(
+    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
+) -> None:
+    """Raise `CalibrationError` for the first thing that does not fit."""
+    if not len(m):
+        raise CalibrationError("there are no measurements left; every row was dropped, or censored ones left out.")
+    _check_outputs(builder.model, m)
+    _check_arms(builder, m)
+    _check_noise(builder, m, noise)
+    _check_values(builder, m)
+    _check_names(builder, m)
+    _check_prior(builder)
+
+
+def _check_outputs(model: AbstractModel, m: Measurements) -> None:
+    for name, observed in m.observed.items():
+        if observed.output not in model.outputs:
+            raise CalibrationError(
+                f"`{name}` is measured as `{observed.output}`, which is no observable or species of {model.name}."
+                f"{closest(observed.output, model.outputs)} Read the measurements for this model."
+            )
+        same = unit(m.units[name]) == unit(model.outputs[observed.output].unit)
+        if not (same or isinstance(observed.scaling, str)):
+            raise CalibrationError(
+                f"`{name}` is in {m.units[name]}, but {model.name} gives it in {model.outputs[observed.output].unit}; "
+                "read the measurements for this model."
+            )
+    if unit(m.time_unit) != unit(model.time_unit):
+        raise CalibrationError(
+            f"times are in {m.time_unit}, but those of {model.name} in {model.time_unit}; read the measurements for "
+            "this model."
+        )
+
+
+def _check_arms(builder: Builder, m: Measurements) -> None:
+    for name in m.arms:
+        if name not in builder.arms:
+            row = int(m.row[np.flatnonzero(m.arm == name)[0]])
+            raise CalibrationError(
+                f"measurements, row {row}: arm `{name}` is not among `arms` ({', '.join(builder.arms)})."
+                f"{closest(name, builder.arms)} Say what is given there; None if nothing is."
+            )
+    for role, said, known in (
+        ("preequilibration", list(builder.before), builder.arms),
+        *(("per_arm", list(groups), builder.arms) for groups in builder.names.per_arm.values()),
+        *(("per_study", list(groups), set(m.study)) for groups in builder.names.per_study.values()),
+    ):
+        if unknown := [name for name in said if name not in known]:
+            kind = "study" if role == "per_study" else "arm"
+            raise CalibrationError(
+                f"Argument `{role}` names `{unknown[0]}`, which is no {kind}.{closest(unknown[0], known)}"
+            )
+
+
+def check_every_arm_is_measured(arms: Sequence[str], m: Measurements) -> None:
+    """Raise `CalibrationError` for an arm without measurements."""
+    if empty := [name for name in arms if name not in m.arms]:
+        raise CalibrationError(
+            f"arm `{empty[0]}` has no measurement, so it says nothing about the parameters."
+            f"{closest(empty[0], m.arms)} Leave it out of `arms`, or look for its name in the table "
+            f"({', '.join(m.arms)})."
+        )
+
+
+def _check_noise(
+    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
+) -> None:
+    if not isinstance(noise, AbstractErrorModel | Mapping):
+        raise CalibrationError(
+            f'Argument `noise` must map observables to error models such as Proportional("cv"), but {noise!r} was '
+            "given."
+        )
+    for name, error in builder.noise.items():
+        if not isinstance(error, AbstractErrorModel):
+            raise CalibrationError(
+                f'Argument `noise` must give an error model such as Proportional("cv") for `{name}`, but {error!r} '
+                "was given."
+            )
+        if name not in m.observed:
+            raise CalibrationError(
+                f"Argument `noise` names `{name}`, which is not in the measurements.{closest(name, m.observed)}"
+            )
+    if missing := [name for name in m.observables if name not in builder.noise]:
+        raise CalibrationError(
+            f'Argument `noise` says nothing about `{missing[0]}`; add {{"{missing[0]}": Proportional("cv")}}, or '
+            "another error model."
+        )
+
+
+def _check_values(builder: Builder, m: Measurements) -> None:
+    for name in m.observables:
+        error, rows = builder.noise[name], np.flatnonzero(m.observable == name)
+        seen = m.censored[rows] == 0
+        kind = f"{type(error).__name__}(...) of `{name}`"
+        _require(m, rows, (error.family.scale == "lin") | (m.value[rows] > 0), "value", "a value > 0 was expected, "
+                 f"because {kind} is on a logarithm", "Use Combined, or mark it as below the limit.")  # fmt: skip
+        _require(m, rows, ~(error.vanishes & seen & (m.value[rows] == 0)), "value", "a value other than 0 was "
+                 f"expected, because {kind} would make the likelihood unbounded",
+                 "Use Combined, mark it as below the limit, or leave it out.")  # fmt: skip
+        _require(m, rows, np.isfinite(m.sd[rows]) | (not error.reads_table), "sd", "a standard deviation was expected, "
+                 f"because of {kind}", "Fill it in, or estimate one with Additive.")  # fmt: skip
+        normal = isinstance(error.family, NormalNoise)
+        _require(m, rows, (m.n[rows] == 1) | normal, "n", "1 was expected, because the mean of several values with "
+                 f"{error.family} has no closed likelihood", "Use a normal family.")  # fmt: skip
+
+
+def _require(m: Measurements, rows: np.ndarray, fine: np.ndarray, column: str, expected: str, fix: str) -> None:
+    if not np.all(fine):
+        i = int(rows[int(np.argmin(fine))])
+        given = getattr(m, column)[i]
+        raise CalibrationError(
+            f"measurements, row {m.row[i]}, column `{column}`: {expected}, but it is {given:g}. {fix}"
+        )
+
+
+def _check_names(builder: Builder, m: Measurements) -> None:
+    """Every name is known, and everything that is said is used."""
+    names, model = builder.names, builder.model
+    spread, place = set(), set()
+    for name in m.observables:
+        observed = m.observed[name]
+        spread |= {x for x in builder.noise[name].numbers.values() if isinstance(x, str)}
+        place |= {x for x in (observed.scaling, observed.offset) if isinstance(x, str)}
+    special = (*names.per_arm.items(), *names.per_study.items())
+    targets = {x for _, groups in special for x in groups.values() if isinstance(x, str)}
+    targets |= {x for before in builder.before.values() for x in before.parameters.values() if isinstance(x, str)}
+    known = {*model.parameters, *spread, *place}
+    for role, said in (("per_arm", names.per_arm), ("per_study", names.per_study)):
+        if unknown := [name for name in said if name not in known]:
+            raise CalibrationError(
+                f"Argument `{role}` names `{unknown[0]}`, which is neither a parameter of {model.name} nor used by "
+                f"`noise` or an observable.{closest(unknown[0], known)}"
+            )
+    for name in (*names.fixed, *names.estimated):
+        if name not in known | targets:
+            role = "fixed" if name in names.fixed else "estimated"
+            raise CalibrationError(
+                f"`{name}` is {role}, but is neither a parameter of {model.name} nor used by `noise`, an observable, "
+                f"`per_arm`, `per_study` or `preequilibration`.{closest(name, known)}"
+            )
+    if both := [name for name in names.fixed if name in names.estimated]:
+        raise CalibrationError(f"`{both[0]}` is both fixed and estimated; leave one out.")
+    for before in builder.before.values():
+        _check_before(before, model)
+    _check_used(builder, m)
+    _check_positive(builder, m, spread)
+
+
+def _check_before(before: PreEquilibration, model: AbstractModel) -> None:
+    if not isinstance(before, PreEquilibration):
+        raise CalibrationError(f"Argument `preequilibration` must hold PreEquilibration(within), but is {before!r}.")
+    for name in before.parameters:
+        if name not in model.parameters:
+            raise CalibrationError(
+                f"Argument `parameters` of PreEquilibration names `{name}`, which is no parameter of {model.name}."
+                f"{closest(name, model.parameters)}"
+            )
+
+
+def _check_used(builder: Builder, m: Measurements) -> None:
+    """An estimated parameter that every arm replaces would be free."""
+    used: set[Number] = set()
+    for arm, study in dict.fromkeys(zip(m.arm, m.study, strict=True)):
+        used |= set(builder.parameters(arm, study))
+        if arm in builder.before:
+            used |= set(builder.parameters(arm, study, builder.before[arm].parameters))
+        here = (m.arm == arm) & (m.study == study)
+        for name in dict.fromkeys(m.observable[here]):
+            observed = m.observed[name]
+            numbers = (observed.scaling, observed.offset, *builder.noise[name].numbers.values())
+            used |= {builder.names.of(x, arm, study) for x in numbers}
+    if free := [name for name in builder.names.estimated if name not in used]:
+        raise CalibrationError(
+            f"`{free[0]}` is estimated, but no measurement depends on it: every arm has another value in its place."
+        )
+
+
+def _check_positive(builder: Builder, m: Measurements, spread: set[str]) -> None:
+    """Numbers of error models are positive, wherever they come from."""
+    bounds = {e.name: e.bounds for e in builder.estimated}
+    for arm, study in dict.fromkeys(zip(m.arm, m.study, strict=True)):
+        here = (m.arm == arm) & (m.study == study)
+        for name in dict.fromkeys(m.observable[here]):
+            for role, said in builder.noise[name].numbers.items():
+                number = builder.names.of(said, arm, study)
+                least = bounds[number][0] if isinstance(number, str) else number
+                if not least > 0:
+                    raise CalibrationError(
+                        f"`{said}`, the `{role}` of the noise of `{name}`, must be > 0, but "
+                        f"{'may be' if isinstance(number, str) else 'is'} {least:g} in arm `{arm}`. "
+                        f"{'Raise its lower bound.' if isinstance(number, str) else 'Give a positive number.'}"
+                    )
+
+
+def _check_prior(builder: Builder) -> None:
+    if builder.prior is None:
+        return
+    own = {e.name for e in builder.estimated if e.prior is not None}
+    for name in builder.prior.names:
+        if name not in builder.names.estimated:
+            raise CalibrationError(
+                f"Argument `prior` is about `{name}`, which is not estimated.{closest(name, builder.names.estimated)}"
+            )
+        if name in own:
+            raise CalibrationError(f"`{name}` has a prior of its own and one in `prior`; leave one out.")

@@ -1,0 +1,25 @@
+"""Fits in files: a directory with `manifest.json` and `state.npz`, the same that `fit(..., out=...)` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qspx.calibrate.fit_result import Fit
+from qspx.calibrate.fit_run import FitRun
+from qspx.calibrate.fit_store import read_manifest, read_state
+from qspx.calibrate.identity import identity
+from qspx.calibrate.objective import Objective
+from qspx.calibrate.problem_of import HasObjective, objective_of
+from qspx.store import check_same
+
+
+def load_fit(path: str | Path, problem: Objective | HasObjective) -> Fit:
+    """The fit of `problem` that `Fit.save`, or `fit(..., out=path)`, wrote; one that was killed shows its starts so far
+    as running.
+
+    Raises `ConfigError` if there is none, or if it is a fit of another problem."""
+    objective, path = objective_of(problem), Path(path)
+    manifest = read_manifest(path)
+    asked = identity(objective)
+    check_same(path, {k: v for k, v in manifest["identity"].items() if k in asked}, asked)
+    return Fit(objective, FitRun.of_arrays(read_state(path)), manifest)

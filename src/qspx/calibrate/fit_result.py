@@ -1,0 +1,162 @@
+"""What a fit found."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspx.calibrate.fit_run import FitRun
+from qspx.calibrate.fit_status import FitStatus, fit_ledger
+from qspx.calibrate.fit_store import FitStore
+from qspx.calibrate.objective import Objective, Predictions
+from qspx.calibrate.search import Search, inward
+from qspx.calibrate.uncertainty import Uncertainty, uncertainty
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AT_BOUND = 1e-6  # share of the box within which a parameter counts as on its bound
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fit:
+    """Maximum of a log-posterior, with every start that was searched.
+
+    Args:
+        objective: what was maximised.
+        run: every start, with its history.
+        manifest: what was asked, with which versions.
+    """
+
+    objective: Objective
+    run: FitRun
+    manifest: Mapping[str, Any]
+
+    @property
+    def search(self) -> Search:
+        """Where every start ended."""
+        return self.run.search
+
+    # the best ---------------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """Starts from the best to the worst, shape (starts,)."""
+        return np.argsort(-self.search.value, kind="stable")
+
+    @property
+    def xs(self) -> np.ndarray:
+        """Where every start ended, on the estimation scale, shape (starts, estimated)."""
+        low, high = self.objective.box.T
+        return np.clip(low + (high - low) * self.search.place, low, high)
+
+    @property
+    def x(self) -> np.ndarray:
+        """The best, on the estimation scale, shape (estimated,)."""
+        return self.xs[self.order[0]]
+
+    @property
+    def value(self) -> float:
+        """Log-posterior at `x`."""
+        return float(self.search.value[self.order[0]])
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The best, in the parameters' own units."""
+        return dict(zip(self.objective.names, np.asarray(self.objective.natural(self.x)).tolist(), strict=True))
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Of the log-posterior at `x` on the estimation scale, without what pushes out of the bounds, (estimated,)."""
+        best = self.order[0]
+        low, high = self.objective.box.T
+        return inward(self.search.place[[best]], self.search.gradient[[best]])[0] / (high - low)
+
+    @property
+    def at_bound(self) -> np.ndarray:
+        """-1 where `x` is on its lower bound, 1 on its upper, else 0, shape (estimated,)."""
+        place = self.search.place[self.order[0]]
+        return np.where(place <= AT_BOUND, -1, np.where(place >= 1 - AT_BOUND, 1, 0))
+
+    @functools.cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Standard errors and intervals, from the information at the best."""
+        return uncertainty(self.objective, self.x, self.at_bound != 0)
+
+    def predict(self, x: Any = None) -> Predictions:
+        """What is expected of every measurement, at the best or at other coordinates."""
+        found = self.objective.predictions(np.asarray(self.x if x is None else x, dtype=float)[None])
+        return Predictions(*(np.asarray(a)[0] for a in found))
+
+    # all starts -------------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def starts(self) -> pd.DataFrame:
+        """One row per start, the best first: `start` (its number), `status`, `start_value`, `value`, `gradient`
+        (largest component inside the bounds, per width of the box), `iterations`, `evaluations`, and every parameter in
+        its own unit."""
+        import pandas as pd
+
+        s = self.search
+        frame = pd.DataFrame(
+            {
+                "start": np.arange(len(s.value)),
+                "status": [FitStatus(int(code)).name.lower() for code in s.status],
+                "start_value": self.run.start_value,
+                "value": s.value,
+                "gradient": s.slope,
+                "iterations": s.iterations,
+                "evaluations": s.evaluations,
+            }
+        )
+        natural = pd.DataFrame(np.asarray(self.objective.natural(self.xs)), columns=list(self.objective.names))
+        return pd.concat([frame, natural], axis=1).iloc[self.order].reset_index(drop=True)
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """Number of starts per status: `status`, `n`, `share`, `meaning`; the `n` add up."""
+        return fit_ledger(self.search.status)
+
+    def hits(self, within: float = 0.1) -> int:
+        """Starts that ended within this much of the best log-posterior."""
+        return int((self.search.value >= self.value - within).sum())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per parameter: `parameter`, `estimate`, `scale`, `se`, `low`, `high` (95 % interval), `lower_bound`,
+        `upper_bound`, `bound` ("", "lower" or "upper"), `gradient` (on the estimation scale, inside the bounds)."""
+        import pandas as pd
+
+        u, o = self.uncertainty, self.objective
+        return pd.DataFrame(
+            {
+                "parameter": list(o.names),
+                "estimate": list(self.parameters.values()),
+                "scale": [e.scale for e in o.estimated],
+                "se": u.se,
+                "low": u.low,
+                "high": u.high,
+                "lower_bound": [e.bounds[0] for e in o.estimated],
+                "upper_bound": [e.bounds[1] for e in o.estimated],
+                "bound": [("", "upper", "lower")[k] for k in self.at_bound],
+                "gradient": self.gradient,
+            }
+        )
+
+    def __str__(self) -> str:
+        from qspx.calibrate.fit_text import fit_text
+
+        return fit_text(self)
+
+    # files ------------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write to a new directory, `manifest.json` and `state.npz`; `load_fit` reads it. A fit with `out` has been
+        saved there already."""
+        with FitStore(path, self.manifest["identity"]) as store:
+            store.write(self.run.arrays())
+            store.finish(self.manifest)

@@ -1,0 +1,86 @@
+"""The directory of a fit: `manifest.json` says what was asked, `state.npz` where every start stands.
+
+Both appear under their names by an atomic rename, so a fit that is killed at any moment goes on from the state saved
+last, and computes the same numbers as one that was left alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qspx._errors import ConfigError
+from qspx.provenance import environment, now
+from qspx.store import check_same, exclusive, to_json, write_atomic
+
+SCHEMA = 1
+MANIFEST, STATE = "manifest.json", "state.npz"
+
+
+class FitStore:
+    """One directory. Use as a context; no other process may write there meanwhile."""
+
+    def __init__(self, path: str | Path, identity: Mapping[str, Any]):
+        self.path = Path(path)
+        self.identity = json.loads(to_json(identity))
+
+    def __enter__(self) -> FitStore:
+        """Raises `ConfigError` if the directory holds something else, or a fit that was asked for differently."""
+        manifest = self.path / MANIFEST
+        if manifest.exists():
+            check_same(self.path, read_manifest(self.path).get("identity", {}), self.identity)
+        elif self.path.exists() and any(f.name[0] != "." for f in self.path.iterdir()):
+            raise ConfigError(
+                f"Argument `out` must be a new or an empty directory, or one of an earlier fit, but "
+                f"{str(self.path)!r} holds other files. Choose another one."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = exclusive(self.path / ".lock")
+        if not manifest.exists():
+            details = {"started": now(), "environment": environment(), "finished": False}
+            write_atomic(manifest, to_json({"schema": SCHEMA, "kind": "fit", "identity": self.identity, **details}))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def read(self) -> dict[str, np.ndarray] | None:
+        """The arrays saved last, or None."""
+        return read_state(self.path) if (self.path / STATE).exists() else None
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Save arrays in place of those before."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        write_atomic(self.path / STATE, buffer.getvalue())
+
+    def finish(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        """Mark the fit as complete, if it is not yet, and return its manifest."""
+        manifest = read_manifest(self.path)
+        if not manifest["finished"]:
+            manifest |= {"ended": now()} | dict(details) | {"finished": True}
+            write_atomic(self.path / MANIFEST, to_json(manifest))
+        return manifest
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What a directory of a fit says about itself. Raises `ConfigError` if it is none."""
+    try:
+        found = json.loads((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{str(path)!r} holds no fit: there is no {MANIFEST} in it.") from None
+    if found.get("kind") != "fit":
+        raise ConfigError(f"{str(path)!r} holds a run, but not that of a fit.")
+    return found
+
+
+def read_state(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a directory of a fit."""
+    with np.load(path / STATE, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -1,0 +1,438 @@
+"""`Measurements`: what was observed, as one long table in the units of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspx._dose_units import in_model_time
+from qspx._errors import CalibrationError, UnitError, closest
+from qspx.measured_table import MeasuredTable
+from qspx.model import AbstractModel
+from qspx.units import conversion, unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qspx.event_table import EventTable
+
+CENSORED = {-1: "below", 0: "", 1: "above"}
+SINGLE_ARM = "all"  # the arm of a table without such a column
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """How an observable of the data comes from the model: offset + scaling * output.
+
+    Args:
+        output: observable or species of the model.
+        scaling: a number, or the name of one (estimated, fixed, or different between arms or studies). Where it is a
+            name, the data may be in a unit of their own (arbitrary units, say), which they keep.
+        offset: in the unit of the data.
+    """
+
+    output: str
+    scaling: float | str = 1.0
+    offset: float | str = 0.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measurements:
+    """A long table, one entry per measured value. Made by `from_dataframe`, `read_csv` or `from_events`.
+
+    Args:
+        observable, arm, study, subject, replicate: names, shape (rows,); "" where there is none.
+        time: in `time_unit`, that of the model, shape (rows,).
+        value: in the unit of the observable in `units`; the limit where `censored` is not 0.
+        sd: standard deviation that the table gives for single values, or NaN.
+        n: of how many values this one is the mean.
+        censored: -1 where less than `value` was seen, 1 where more, else 0.
+        before: whether the value is that before what is given at exactly its time.
+        row: number of the row in the file, where the header is row 1.
+        observed: how each observable comes from the model.
+        units: of each observable.
+        dropped: how many rows were left out, by reason.
+        ignored: columns that were not understood, and play no part.
+    """
+
+    observable: np.ndarray
+    arm: np.ndarray
+    study: np.ndarray
+    subject: np.ndarray
+    replicate: np.ndarray
+    time: np.ndarray
+    value: np.ndarray
+    sd: np.ndarray
+    n: np.ndarray
+    censored: np.ndarray
+    before: np.ndarray
+    row: np.ndarray
+    observed: Mapping[str, Observed]
+    units: Mapping[str, str]
+    time_unit: str
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        df: pd.DataFrame,
+        model: AbstractModel,
+        *,
+        time_unit: str | None = None,
+        units: Mapping[str, str] | str | None = None,
+        observables: Mapping[str, str | Observed] | str | None = None,
+        columns: Mapping[str, str | None] | None = None,
+        replicates: bool = False,
+    ) -> Measurements:
+        """Read a long table.
+
+        Columns, in any case: observable (or PEtab's observableId, or DVID), arm (simulationConditionId), study, subject
+        (ID), time, value (measurement, DV), unit, time_unit, sd (noiseParameters), n, lloq, censored (CENS, BLQ),
+        before, replicate (replicateId). Only time and value must be there. Blank cells, '.' and NA are missing.
+
+        - `sd` with `n`: the value is the mean of n, and sd the standard deviation of the group (not that of the mean).
+        - `lloq`: a value below it, or a missing one, is censored. `censored` says so itself ("below" or 1; "above" or
+          -1); then the limit is in `lloq`, or else it is the value. Such rows count as the probability of less than the
+          limit (method M3 of Beal 2001, doi:10.1023/a:1012299115260); `without_censored` leaves them out (M1).
+
+        Args:
+            df: pandas frame.
+            model: whose units the values are converted to; mass becomes amount with its molar mass.
+            time_unit: of the times, unless the table says so.
+            units: of the values, one for all or by observable, unless the table has a column `unit`.
+            observables: what names in the table mean: an observable or species of the model, or an `Observed` with
+                scaling and offset. A table without such a column is about the one that is named here.
+            columns: what columns of other names are; None leaves a column out.
+            replicates: whether rows that are equal in every column are repeated measurements, not copies.
+
+        Raises:
+            CalibrationError, UnitError: naming the row, the column, what was found, and the repair.
+        """
+        table = MeasuredTable.of(df, columns or {})
+        observable, observed = _observables(table, model, observables)
+        time_unit = _time_unit(table, time_unit)
+        text = {k: table.text(k) for k in ("study", "subject", "replicate")}
+        arm = table.text("arm", None) if "arm" in table.columns else np.full(len(table), SINGLE_ARM, dtype=object)
+        time = table.numbers("time")
+        table.require(np.isfinite(time), "time", "a time was expected")
+        factor, own = _factors(table, model, observable, observed, units)
+        value, censored = _values(table)
+        sd, n = table.numbers("sd"), table.numbers("n", 1.0)
+        table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
+        table.require((n >= 1) & (n == np.round(n)), "n", "a whole number >= 1 was expected")
+        table.require((n == 1) | (censored == 0), "n", "1 was expected, because the value is censored")
+        found = cls(
+            observable,
+            arm,
+            **text,
+            time=np.array([in_model_time(float(t), time_unit, model) for t in time]),
+            value=value * factor,
+            sd=sd * factor,
+            n=n,
+            censored=censored,
+            before=table.codes("before") != 0,
+            row=table.rows,
+            observed=observed,
+            units=own,
+            time_unit=model.time_unit,
+            ignored=table.ignored,
+        )
+        if not replicates:
+            found._refuse_copies()
+        return found
+
+    @classmethod
+    def from_events(
+        cls,
+        table: EventTable,
+        observables: Mapping[int | str, str | Observed] | str,
+        *,
+        units: Mapping[str, str] | str,
+        item: str | None = None,
+    ) -> Measurements:
+        """The observations of an event table: DV where EVID and MDV are 0. Every subject is an arm, by its ID, so the
+        table itself is what `arms` of a CalibrationProblem is. A record that stands above a dose at its time is the
+        value before it.
+
+        Args:
+            table: read for the model.
+            observables: what DV is; or, where several things were measured, what each number in column `item` means,
+                e.g. {1: "PK", 2: "effect"}.
+            units: of DV, one for all or by number or observable of the model.
+            item: the column that tells observables apart; default DVID, else CMT (as it stands in the file). CENS (or
+                BLQ) and LLOQ are read as in `from_dataframe`.
+        """
+        from qspx.measured_events import observations
+
+        frame, meaning, units = observations(table, observables, units, item)
+        found = cls.from_dataframe(
+            frame.drop(columns="row"), table.model, time_unit=table.time_unit, units=units, observables=meaning,
+            replicates=True,
+        )  # fmt: skip
+        return dataclasses.replace(found, row=frame["row"].to_numpy())
+
+    @classmethod
+    def read_csv(cls, path: str | Path, model: AbstractModel, **how: Any) -> Measurements:
+        """Read a file as `to_csv` writes it, or any other with one header row; `how`: see `from_dataframe`."""
+        import pandas as pd
+
+        try:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise CalibrationError(f"the measurements {path} cannot be read: {error}") from error
+        return cls.from_dataframe(frame, model, **how)
+
+    def _refuse_copies(self) -> None:
+        seen: dict[tuple[str, ...], int] = {}
+        for i, cells in enumerate(self.to_dataframe().astype(str).itertuples(index=False, name=None)):
+            if cells in seen:
+                raise CalibrationError(
+                    f"measurements, row {self.row[i]}: it is a copy of row {self.row[seen[cells]]} "
+                    f"(`{self.observable[i]}` in arm `{self.arm[i]}` at {self.time[i]:g} {self.time_unit}: "
+                    f"{self.value[i]:g}). Remove it; or, if it was measured twice, say so with a column `replicate`, "
+                    "or replicates=True."
+                )
+            seen[cells] = i
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    # parts ----------------------------------------------------------------------------------------------------------
+
+    def rows(self, which: np.ndarray) -> Measurements:
+        """Some of the measurements, by number or as a mask, or some of them several times."""
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        chosen = {k: v[which] for k, v in arrays.items() if isinstance(v, np.ndarray)}
+        return dataclasses.replace(self, **chosen)
+
+    def without_censored(self) -> Measurements:
+        """Only values that were quantified (method M1): biased where many are not. `dropped` counts the others."""
+        kept = self.rows(self.censored == 0)
+        left = {f"{word} the limit": int((self.censored == code).sum()) for code, word in CENSORED.items() if code}
+        counts = {k: n + self.dropped.get(k, 0) for k, n in left.items() if n}
+        return dataclasses.replace(kept, dropped={**self.dropped, **counts})
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        """Observables that were measured, in the order of the table."""
+        return tuple(dict.fromkeys(self.observable))
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Arms with measurements, in the order of the table."""
+        return tuple(dict.fromkeys(self.arm))
+
+    # views ----------------------------------------------------------------------------------------------------------
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The table with columns that `from_dataframe` reads; units in `df.attrs["units"]`."""
+        import pandas as pd
+
+        frame = pd.DataFrame({name: getattr(self, name) for name in ("observable", "arm", "study", "subject")})
+        frame["time"], frame["value"] = self.time, self.value
+        frame["unit"] = [self.units[o] for o in self.observable]
+        frame["sd"], frame["n"] = self.sd, self.n.astype(int)
+        frame["censored"] = [CENSORED[int(c)] for c in self.censored]
+        frame["before"], frame["replicate"] = self.before, self.replicate
+        frame.attrs["units"] = {"time": self.time_unit, **self.units}
+        return frame
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table with its time unit; `read_csv` of it gives the same measurements."""
+        self.to_dataframe().assign(time_unit=self.time_unit).to_csv(path, index=False)
+
+    def summary(self) -> pd.DataFrame:
+        """One row per observable, study and arm: how many values, censored ones, subjects, first and last time, and the
+        least and largest quantified value."""
+        import pandas as pd
+
+        rows = []
+        for (o, s, a), g in self.to_dataframe().groupby(["observable", "study", "arm"], sort=False):
+            seen = g.loc[g["censored"] == "", "value"]
+            rows.append(
+                {
+                    "observable": o,
+                    "study": s,
+                    "arm": a,
+                    "unit": self.units[str(o)],
+                    "values": len(g),
+                    "below": int((g["censored"] == "below").sum()),
+                    "above": int((g["censored"] == "above").sum()),
+                    "subjects": g.loc[g["subject"] != "", "subject"].nunique(),
+                    "first": g["time"].min(),
+                    "last": g["time"].max(),
+                    "least": seen.min(),
+                    "largest": seen.max(),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def plot(self, observable: str | None = None, ax: Any = None, **marks: Any) -> Any:
+        """One observable against time, a colour per arm; means with their standard error, censored values as arrows at
+        the limit. Returns the matplotlib Axes."""
+        import matplotlib.pyplot as plt
+
+        name = observable or self.observables[0]
+        if name not in self.observables:
+            raise CalibrationError(f"`{name}` was not measured.{closest(name, self.observables)}")
+        ax = ax or plt.subplots()[1]
+        for k, arm in enumerate(dict.fromkeys(self.arm[self.observable == name])):
+            g = self.rows((self.observable == name) & (self.arm == arm))
+            colour, label = f"C{k % 10}", str(arm)
+            for code, marker in ((0, "o"), (-1, "v"), (1, "^")):
+                some = g.censored == code
+                if some.any():
+                    bars = np.where(np.isfinite(g.sd), g.sd / np.sqrt(g.n), 0.0)[some]
+                    look = {"color": colour, "marker": marker, "linestyle": "", "label": label} | marks
+                    ax.errorbar(g.time[some], g.value[some], yerr=bars if bars.any() else None, **look)
+                    label = None
+        ax.set(xlabel=f"time ({self.time_unit})", ylabel=f"{name} ({self.units[name] or '1'})")
+        if len(self.arms) > 1:
+            ax.legend()
+        return ax
+
+    def __str__(self) -> str:
+        below, above = int((self.censored < 0).sum()), int((self.censored > 0).sum())
+        lines = [
+            f"{len(self)} measurements of {', '.join(self.observables)} in {len(self.arms)} arms; {below} below and "
+            f"{above} above their limit; times in {self.time_unit}"
+        ]
+        lines += [f"left out: {n} ({reason})" for reason, n in self.dropped.items()]
+        if self.ignored:
+            lines.append(f"columns ignored: {', '.join(self.ignored)}")
+        return "\n".join(lines)
+
+
+def _time_unit(table: MeasuredTable, said: str | None) -> str:
+    found = sorted(set(table.text("time_unit")) - {""})
+    if "time_unit" in table.columns and len(found) > 1:
+        raise CalibrationError(f"the table of measurements mixes time units {found}; convert them to one.")
+    text = said or (found[0] if found else None)
+    if text is None:
+        raise CalibrationError('Argument `time_unit` must say the unit of the times, e.g. time_unit="h".')
+    return text
+
+
+def _observables(
+    table: MeasuredTable, model: AbstractModel, given: Mapping[str, str | Observed] | str | None
+) -> tuple[np.ndarray, dict[str, Observed]]:
+    """(name of each row's observable, what each of them is)."""
+    meaning = {given: given} if isinstance(given, str) else dict(given or {})
+    if "observable" in table.columns:
+        names = table.text("observable", None)
+    elif len(meaning) == 1:
+        names = np.full(len(table), next(iter(meaning)), dtype=object)
+    else:
+        raise CalibrationError(
+            "the table of measurements has no column `observable`, so `observables` must name the one that was "
+            'measured, e.g. observables="C".'
+        )
+    observed = {}
+    for i, name in enumerate(names):
+        if name in observed:
+            continue
+        means = meaning.get(name, name)
+        means = Observed(means) if isinstance(means, str) else means
+        if means.output not in model.outputs:
+            options = [*model.outputs, *meaning]
+            about = f", which `observables` says is `{means.output}`" if means.output != name else ""
+            table.fail(
+                i,
+                "observable",
+                f"an observable or species of {model.name} was expected",
+                f"{about}{closest(means.output, options)} Say what it means with "
+                f"observables={{{name!r}: 'THE OBSERVABLE'}}; {model.name} has {', '.join(model.outputs)}.",
+            )
+        observed[name] = means
+    return names, observed
+
+
+def _factors(
+    table: MeasuredTable,
+    model: AbstractModel,
+    observable: np.ndarray,
+    observed: Mapping[str, Observed],
+    units: Mapping[str, str] | str | None,
+) -> tuple[np.ndarray, dict[str, str]]:
+    """(what each row's value is multiplied by, unit of each observable after that)."""
+    given = units if isinstance(units, Mapping) else dict.fromkeys(observed, units or None)
+    if unknown := [name for name in given if name not in observed]:
+        raise CalibrationError(
+            f"Argument `units` names `{unknown[0]}`, which is not in the table.{closest(unknown[0], observed)}"
+        )
+    said, has_column = table.text("unit"), "unit" in table.columns
+    mass = None
+    if model.molar_mass is not None:
+        declared = model.parameters[model.molar_mass]
+        mass = declared.value * conversion(declared.unit, "g/mol")
+    factor, own = np.ones(len(table)), {}
+    for i, name in enumerate(observable):
+        text = said[i] if has_column and said[i] else given.get(name)
+        if text is None and not has_column:
+            raise CalibrationError(
+                f'the unit of `{name}` is not said: add a column `unit`, or units={{"{name}": '
+                f'"{model.outputs[observed[name].output].unit}"}} if that is it.'
+            )
+        wanted = model.outputs[observed[name].output].unit
+        text = text or ""
+        if isinstance(observed[name].scaling, str) and not _converts(text, own.get(name, wanted), mass):
+            wanted = own.setdefault(name, text)
+        own.setdefault(name, wanted)
+        try:
+            factor[i] = conversion(text, own[name], molar_mass=mass)
+        except UnitError as error:
+            raise UnitError(
+                f"measurements, row {table.rows[i]}: `{name}` is measured in `{text}`. {error} For arbitrary units, "
+                f"estimate a scaling: observables={{{name!r}: Observed({observed[name].output!r}, scaling='...')}}."
+            ) from error
+    return factor, own
+
+
+def _converts(one: str, other: str, molar_mass: float | None) -> bool:
+    unit(one)
+    try:
+        conversion(one, other, molar_mass=molar_mass)
+    except UnitError:
+        return False
+    return True
+
+
+def _values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
+    """(value, or the limit where it is censored; censored)."""
+    value, lloq, censored = table.numbers("value"), table.numbers("lloq"), table.codes("censored")
+    below = (censored == -1) | ((censored == 0) & np.isfinite(lloq) & ~(value >= lloq))
+    censored = np.where(below, -1, censored)
+    limit = np.where(below & np.isfinite(lloq), lloq, value)
+    fix = " A value below the limit of quantification needs the limit, in `lloq`; a missing one has no place here."
+    table.require(np.isfinite(limit), "value", "a number was expected", fix)
+    return limit, censored
+
+
+def combined(parts: Iterable[Measurements]) -> Measurements:
+    """Measurements of several tables as one; their observables must mean the same."""
+    parts = list(parts)
+    if not parts:
+        raise CalibrationError("Argument `parts` must hold at least one table of measurements, but is empty.")
+    observed: dict[str, Observed] = {}
+    units: dict[str, str] = {}
+    for m in parts:
+        for name in m.observed:
+            if observed.setdefault(name, m.observed[name]) != m.observed[name] or unit(
+                units.setdefault(name, m.units[name])
+            ) != unit(m.units[name]):
+                raise CalibrationError(f"`{name}` does not mean the same in all tables; give it two names.")
+        if m.time_unit != parts[0].time_unit:
+            raise CalibrationError(f"times are in {m.time_unit} and in {parts[0].time_unit}; read both for one model.")
+    arrays = [f.name for f in dataclasses.fields(Measurements) if isinstance(getattr(parts[0], f.name), np.ndarray)]
+    joined = {k: np.concatenate([getattr(m, k) for m in parts]) for k in arrays}
+    dropped: dict[str, int] = {}
+    for m in parts:
+        for reason, n in m.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + n
+    ignored = tuple(dict.fromkeys(c for m in parts for c in m.ignored))
+    return dataclasses.replace(parts[0], **joined, observed=observed, units=units, dropped=dropped, ignored=ignored)
