@@ -28,7 +28,9 @@ def test_objective_and_gradient_at_nominal_parameters(folder, name):
     table = pd.read_csv(folder / "reference_gradient.csv")
     table = table[table["problem"] == name].set_index("parameterId").loc[list(problem.objective.names)]
     tight = table["dnllh_dx_forward_tight"]
-    gradient = -table["dnllh_dx_variational_scipy_radau"].where(table["dnllh_dx_variational_scipy_radau"].notna(), tight)
+    gradient = -table["dnllh_dx_variational_scipy_radau"].where(
+        table["dnllh_dx_variational_scipy_radau"].notna(), tight
+    )
     by_reverse = problem.objective.values_and_gradients(problem.nominal[None])
     by_forward = problem.objective.evaluations(problem.nominal[None])
     for value, found in (by_reverse, (by_forward.value, by_forward.gradient)):
@@ -43,7 +45,9 @@ def test_objective_at_usual_tolerances(folder, name):
     assert float(loaded(folder, name, 1e-8, 1e-8).log_likelihood()) == pytest.approx(expected, rel=1e-6)  # asked: 1e-3
 
 
-@pytest.mark.parametrize(("name", "expected"), [("Brannmark_JBC2010", 141.888937), ("Crauste_CellSystems2017", 190.963978)])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Brannmark_JBC2010", 141.888937), ("Crauste_CellSystems2017", 190.963978)]
+)
 def test_likelihood_of_the_shipped_simulation(folder, name, expected):
     """The likelihood alone, without a simulator: predictions as the collection ships them."""
     problem = loaded(folder, name, 1e-8, 1e-8)

@@ -81,6 +81,8 @@ def test_conditions(tmp_path):
     parameters = parameter_table(k2=0.6)
     match = "conditions.tsv, line 2, `k1`: `unknown` is no number and no parameter"
     refused(tmp_path, InterchangeError, match, conditions=conditions, parameters=parameters)
+    match = "conditions.tsv, line 2, `K1`: neither the model nor a table has `K1`. Did you mean `k1`"
+    refused(tmp_path, InterchangeError, match, conditions=[("conditionId", "K1"), ("c0", 2)])
     model = sbml(**CONVERSION, constants=CONSTANTS, rules={"total": "A + B"})
     conditions = [("conditionId", "total"), ("c0", 2)]
     match = "conditions.tsv, line 2, `total`: it sets `total`.*computed at all times"

@@ -56,7 +56,7 @@ class Posterior:
 
     @property
     def verdict(self) -> str:
-        """"converged", or "not converged: " and why."""
+        """ "converged", or "not converged: " and why."""
         d, n = self.diagnostics, len(self.draws)
         worst = d.loc[d["rhat"].fillna(np.inf).idxmax()]
         least = d.loc[d["ess_bulk"].fillna(0.0).idxmin()]

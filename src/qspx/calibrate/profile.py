@@ -137,7 +137,9 @@ class Profiles:
         if axes is None:
             across = min(3, len(self.of))
             down = math.ceil(len(self.of) / across)
-            axes = plt.subplots(down, across, figsize=(3.4 * across, 2.8 * down), squeeze=False, layout="constrained")[1]
+            axes = plt.subplots(down, across, figsize=(3.4 * across, 2.8 * down), squeeze=False, layout="constrained")[
+                1
+            ]
         axes = np.asarray(axes).ravel()
         for p, ax in zip(self.of.values(), axes, strict=False):
             p.plot(ax)

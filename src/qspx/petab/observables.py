@@ -57,10 +57,10 @@ def _group(
     key: str, observables: Mapping[str, Row], rows: np.ndarray, measured: Sequence[Row], conditions: Conditions
 ) -> Group:
     row, outputs = observables[key], conditions.sbml.outputs
-    prediction = _formula(row, "observableFormula", conditions)
-    sd = _formula(row, "noiseFormula", conditions)
+    prediction = formula_in(row, "observableFormula", conditions)
+    sd = formula_in(row, "noiseFormula", conditions)
     if others := sd.names() & (set(observables) - set(outputs)):  # noise that grows with what is observed
-        sd = sd.with_names({k: _formula(observables[k], "observableFormula", conditions) for k in others})
+        sd = sd.with_names({k: formula_in(observables[k], "observableFormula", conditions) for k in others})
     names = sorted(prediction.names() | sd.names())
     local = [n for n in names if n not in outputs]
     count = {kind: _most(kind, key, names) for kind in ("observable", "noise")}
@@ -69,7 +69,8 @@ def _group(
     return Group(rows, formula, Assigned.of(values, conditions.table.names, len(local)), _noise(row))
 
 
-def _formula(row: Row, column: str, conditions: Conditions) -> Expr:
+def formula_in(row: Row, column: str, conditions: Conditions) -> Expr:
+    """The formula in a cell. Raises `InterchangeError` with its place where it cannot be read."""
     text = row[column]
 
     def known(n: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,11 @@ from qspx.interchange.sbml import SbmlModel, dimensionless_model, require_libsbm
 from qspx.model import AbstractModel
 from qspx.petab.conditions import NAMES, Conditions
 from qspx.petab.experiments import design_of
-from qspx.petab.observables import groups_of
+from qspx.petab.observables import formula_in, groups_of
 from qspx.petab.overrides import with_overrides
 from qspx.petab.parameters import ParameterTable, read_parameters
 from qspx.petab.switches import with_switches
-from qspx.petab.tables import Tables, read_tables
+from qspx.petab.tables import Row, Tables, read_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,6 +188,7 @@ def load_petab(
     switched, switches = with_switches(overridden.document)
     sbml = dimensionless_model(switched)
     conditions = Conditions(tables.conditions, table, sbml, dataclasses.replace(overridden, document=switched))
+    _check_columns(used, conditions, tables)
     rows = tables.measurements
     value = np.array([row.number("measurement") for row in rows])
     last = max([row.number("time") for row in rows if np.isfinite(row.number("time"))], default=1.0)
@@ -205,6 +206,21 @@ def load_petab(
         integrator=integrator or AutomaticIntegrator(1e-8, 1e-8),
     )
     return PetabProblem(objective, tables, table, sbml)
+
+
+def _check_columns(used: Sequence[Row], conditions: Conditions, tables: Tables) -> None:
+    """Raise `InterchangeError` for a column of the condition table that sets what nothing has."""
+    model, table = conditions.sbml, conditions.table
+    known = {*model.outputs, *model.numbers, *table.names, *table.fixed}
+    formulas = [
+        (row, column) for row in tables.observables.values() for column in ("observableFormula", "noiseFormula")
+    ]
+    for row in used:
+        for key in row.cells:
+            if key in NAMES or key in known:
+                continue
+            if not any(key in formula_in(r, column, conditions).names() for r, column in formulas):
+                raise row.error(key, f"neither the model nor a table has `{key}`", closest(key, known))
 
 
 def _used_conditions(tables: Tables) -> list[str]:
