@@ -19,6 +19,7 @@ _NAMES = {
     "calibrate.noise": ("LaplaceNoise", "StudentNoise"),
     "calibrate.preequilibration": ("PreEquilibration",),
     "calibrate.problem": ("CalibrationProblem",),
+    "calibrate.first_order": ("FirstOrder",),
     "calibrate.fit": ("fit",),
     "calibrate.fit_files": ("load_fit",),
     "calibrate.fit_result": ("Fit",),
@@ -71,6 +72,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.calibrate.error_models import LogAdditive as LogAdditive
     from qspx.calibrate.error_models import Proportional as Proportional
     from qspx.calibrate.estimated import Estimated as Estimated
+    from qspx.calibrate.first_order import FirstOrder as FirstOrder
     from qspx.calibrate.fit import fit as fit
     from qspx.calibrate.fit_files import load_fit as load_fit
     from qspx.calibrate.fit_result import Fit as Fit

@@ -114,9 +114,20 @@ class Measurements:
             CalibrationError, UnitError: naming the row, the column, what was found, and the repair.
         """
         table = MeasuredTable.of(df, columns or {})
+        return cls._read(table, model, time_unit, units, observables, replicates)
+
+    @classmethod
+    def _read(
+        cls,
+        table: MeasuredTable,
+        model: AbstractModel,
+        time_unit: str | None,
+        units: Mapping[str, str] | str | None,
+        observables: Mapping[str, str | Observed] | str | None,
+        replicates: bool,
+    ) -> Measurements:
         observable, observed = _observables(table, model, observables)
         time_unit = _time_unit(table, time_unit)
-        text = {k: table.text(k) for k in ("study", "subject", "replicate")}
         arm = table.text("arm", None) if "arm" in table.columns else np.full(len(table), SINGLE_ARM, dtype=object)
         time = table.numbers("time")
         table.require(np.isfinite(time), "time", "a time was expected")
@@ -129,7 +140,9 @@ class Measurements:
         found = cls(
             observable,
             arm,
-            **text,
+            table.text("study"),
+            table.text("subject"),
+            table.text("replicate"),
             time=np.array([in_model_time(float(t), time_unit, model) for t in time]),
             value=value * factor,
             sd=sd * factor,
@@ -150,10 +163,11 @@ class Measurements:
     def from_events(
         cls,
         table: EventTable,
-        observables: Mapping[int | str, str | Observed] | str,
+        observables: Mapping[int | str, str | Observed] | str | Observed,
         *,
-        units: Mapping[str, str] | str,
+        units: Mapping[int | str, str] | str,
         item: str | None = None,
+        replicates: bool = False,
     ) -> Measurements:
         """The observations of an event table: DV where EVID and MDV are 0. Every subject is an arm, by its ID, so the
         table itself is what `arms` of a CalibrationProblem is. A record that stands above a dose at its time is the
@@ -166,15 +180,21 @@ class Measurements:
             units: of DV, one for all or by number or observable of the model.
             item: the column that tells observables apart; default DVID, else CMT (as it stands in the file). CENS (or
                 BLQ) and LLOQ are read as in `from_dataframe`.
+            replicates: as in `from_dataframe`.
+
+        Raises:
+            CalibrationError, UnitError: naming the row of the file, the column, what was found, and the repair.
         """
         from qspx.measured_events import observations
 
-        frame, meaning, units = observations(table, observables, units, item)
-        found = cls.from_dataframe(
-            frame.drop(columns="row"), table.model, time_unit=table.time_unit, units=units, observables=meaning,
-            replicates=True,
-        )  # fmt: skip
-        return dataclasses.replace(found, row=frame["row"].to_numpy())
+        frame, names = observations(table, observables, item)
+        if isinstance(observables, Mapping):
+            meaning = {names[k]: v for k, v in observables.items()}
+        else:
+            meaning = observables if isinstance(observables, str) else {observables.output: observables}
+        own = units if isinstance(units, str) else {names.get(k, str(k)): v for k, v in units.items()}
+        long = MeasuredTable.of(frame.drop(columns="row"), {}, frame["row"].to_numpy())
+        return cls._read(long, table.model, table.time_unit, own, meaning, replicates)
 
     @classmethod
     def read_csv(cls, path: str | Path, model: AbstractModel, **how: Any) -> Measurements:
@@ -252,22 +272,23 @@ class Measurements:
         import pandas as pd
 
         rows = []
-        for (o, s, a), g in self.to_dataframe().groupby(["observable", "study", "arm"], sort=False):
-            seen = g.loc[g["censored"] == "", "value"]
+        for o, s, a in dict.fromkeys(zip(self.observable, self.study, self.arm, strict=True)):
+            g = self.rows((self.observable == o) & (self.study == s) & (self.arm == a))
+            seen = g.value[g.censored == 0]
             rows.append(
                 {
                     "observable": o,
                     "study": s,
                     "arm": a,
-                    "unit": self.units[str(o)],
+                    "unit": self.units[o],
                     "values": len(g),
-                    "below": int((g["censored"] == "below").sum()),
-                    "above": int((g["censored"] == "above").sum()),
-                    "subjects": g.loc[g["subject"] != "", "subject"].nunique(),
-                    "first": g["time"].min(),
-                    "last": g["time"].max(),
-                    "least": seen.min(),
-                    "largest": seen.max(),
+                    "below": int((g.censored < 0).sum()),
+                    "above": int((g.censored > 0).sum()),
+                    "subjects": len(set(g.subject) - {""}),
+                    "first": g.time.min(),
+                    "last": g.time.max(),
+                    "least": min(seen, default=np.nan),
+                    "largest": max(seen, default=np.nan),
                 }
             )
         return pd.DataFrame(rows)
@@ -336,8 +357,8 @@ def _observables(
     for i, name in enumerate(names):
         if name in observed:
             continue
-        means = meaning.get(name, name)
-        means = Observed(means) if isinstance(means, str) else means
+        said = meaning.get(str(name), str(name))
+        means = Observed(said) if isinstance(said, str) else said
         if means.output not in model.outputs:
             options = [*model.outputs, *meaning]
             about = f", which `observables` says is `{means.output}`" if means.output != name else ""

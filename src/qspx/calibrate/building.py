@@ -76,7 +76,7 @@ class Builder:
             if arm in self.before:
                 row = tuple(self.parameters(arm, study, self.before[arm].parameters))
                 follows[i] = earlier.setdefault(row, len(earlier))
-        within = max(self.before[arm].within for arm, _ in pairs if arm in self.before)
+        within = 10 * max(self.before[arm].within for arm, _ in pairs if arm in self.before)  # see PreEquilibration
         rest = settling(self.model, Assigned.of(list(earlier), self.names.estimated), within=within)
         return rest, Phase(Runs.of(starting_from(self.model), regimens, times), theta, follows)
 

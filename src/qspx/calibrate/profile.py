@@ -3,8 +3,8 @@
     PL(p) = max over the other parameters of log-posterior,   interval {p: PL(best) - PL(p) <= ½ χ²₁(level)}
 
 1.9207 at 95 %. The interval needs no parabola, follows curved valleys, and is open where the data allow any value: a
-flat profile is a parameter that is not identifiable, one that stays below the threshold on one side only is practically
-not identifiable. Values between points are interpolated on the root of the difference, which is straight for a parabola.
+flat profile is a parameter that is not identifiable, one that stays below the threshold on one side only is
+practically not identifiable. The ends are interpolated on the root of the loss, which is straight for a parabola.
 
 Raue et al., Bioinformatics 25:1923 (2009), doi:10.1093/bioinformatics/btp358. It tells that something is wrong when a
 profile rises above its start (a better fit was found: `improved`), or has gaps (`failed`).
@@ -137,9 +137,8 @@ class Profiles:
         if axes is None:
             across = min(3, len(self.of))
             down = math.ceil(len(self.of) / across)
-            axes = plt.subplots(down, across, figsize=(3.4 * across, 2.8 * down), squeeze=False, layout="constrained")[
-                1
-            ]
+            size = (3.4 * across, 2.8 * down)
+            axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")[1]
         axes = np.asarray(axes).ravel()
         for p, ax in zip(self.of.values(), axes, strict=False):
             p.plot(ax)
@@ -187,7 +186,7 @@ def profile(
     threshold = 0.5 * z_of(level) ** 2
 
     def evaluate(x: np.ndarray, rows: np.ndarray):
-        return in_lanes(objective.evaluations, x)
+        return in_lanes(objective, x)
 
     start = refine(evaluate, x[None], objective.box, np.zeros((1, len(x)), bool))
     if not np.isfinite(start.value[0]):
@@ -216,7 +215,9 @@ def profile(
 
 
 def _row(found: Refined, i: int) -> Refined:
-    return Refined(*(a[i : i + 1] for a in found[:5]), found.evaluations)
+    x, value, gradient, information, outcome, count = found
+    one = slice(i, i + 1)
+    return Refined(x[one], value[one], gradient[one], information[one], outcome[one], count)
 
 
 class _Walk:
