@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -150,3 +151,17 @@ def test_the_readme_names_what_exists(repo_root):
     assert names
     for name in names:
         assert getattr(qspx, name)
+
+
+def test_petab_problems(repo_root, tmp_path, monkeypatch, capsys):
+    folder = repo_root / "tests" / "data" / "petab" / "Perelson_Science1996"
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    page, found = blocks(repo_root / "docs" / "petab.md"), {}
+    for name in ("load", "gradient", "fit"):
+        exec(page[name], found)
+    assert "log-likelihood at the nominal values: -432.038550" in capsys.readouterr().out
+    assert float(found["many"][0]) == pytest.approx(-432.03855, abs=1e-4)
+    assert found["again"].log_likelihood() == pytest.approx(found["found"].value, rel=1e-9)
+    assert -found["found"].value == pytest.approx(222.2808, abs=1e-3)  # the best of five starts of pyPESTO
