@@ -10,7 +10,6 @@ import pandas as pd
 
 import qspx
 from qspx import nlme
-from qspx.calibrate.estimated import Estimated
 
 HERE = Path(__file__).parent
 
@@ -32,15 +31,18 @@ def read(folder: Path, model: qspx.AbstractModel) -> nlme.PopulationData:
     )  # fmt: skip
 
 
-def problem(folder: Path, treated: bool = True) -> nlme.PopulationProblem:
+def problem(folder: Path) -> nlme.PopulationProblem:
     model = qspx.load_model(HERE / "koch2009.py")
-    estimated = [Estimated("V0", (0.02, 1.0)), Estimated("lambda0", (0.005, 1.0)), Estimated("lambda1", (0.005, 2.0))]
-    effects = [nlme.RandomEffect("V0"), nlme.RandomEffect("lambda0"), nlme.RandomEffect("lambda1")]
-    if treated:
-        estimated += [Estimated("kappa", (0.005, 5.0)), Estimated("ke", (0.05, 5.0))]
-        effects += [nlme.RandomEffect("kappa")]
-    errors = {"V": nlme.LogNormalError(Estimated("sd", (0.01, 1.0), 0.2))}
-    return nlme.PopulationProblem(read(folder, model), estimated, effects, errors)
+    bounds = {
+        "V0": (0.02, 1.0),
+        "lambda0": (0.005, 1.0),
+        "lambda1": (0.005, 2.0),
+        "kappa": (0.005, 5.0),
+        "ke": (0.05, 5.0),
+    }
+    estimated = [*(qspx.Estimated(name, b) for name, b in bounds.items()), qspx.Estimated("sd", (0.01, 1.0), 0.2)]
+    effects = [nlme.RandomEffect(name) for name in ("V0", "lambda0", "lambda1", "kappa")]
+    return nlme.PopulationProblem(read(folder, model), estimated, effects, {"V": qspx.LogAdditive("sd")})
 
 
 def main() -> None:

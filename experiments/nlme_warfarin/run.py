@@ -8,7 +8,6 @@ import matplotlib
 matplotlib.use("Agg")
 import qspx
 from qspx import nlme
-from qspx.calibrate.estimated import Estimated
 
 HERE = Path(__file__).parent
 BOUNDS = {
@@ -28,11 +27,16 @@ def problem(path: Path) -> nlme.PopulationProblem:
     endpoints = {"cp": nlme.Endpoint("CP", "mg/L"), "pca": nlme.Endpoint("PCA", "%")}
     data = nlme.PopulationData.read(path, model, endpoints, unit="mg", time_unit="h", covariates=["wt"])
     errors = {
-        "CP": nlme.CombinedError(Estimated("cp_add", (0.01, 5.0), 0.4), Estimated("cp_prop", (0.005, 1.0), 0.1)),
-        "PCA": nlme.AdditiveError(Estimated("pca_add", (0.1, 50.0), 5.0)),
+        "CP": qspx.Combined("cp_add", "cp_prop"),
+        "PCA": qspx.Additive("pca_add"),
     }
     allometry = [nlme.PowerEffect("CL", "wt", 0.75), nlme.PowerEffect("V", "wt", 1.0)]
-    estimated = [Estimated(name, bounds) for name, bounds in BOUNDS.items()]
+    estimated = [qspx.Estimated(name, bounds) for name, bounds in BOUNDS.items()]
+    estimated += [
+        qspx.Estimated("cp_add", (0.01, 5.0), 0.4),
+        qspx.Estimated("cp_prop", (0.005, 1.0), 0.1),
+        qspx.Estimated("pca_add", (0.1, 50.0), 5.0),
+    ]
     effects = [nlme.RandomEffect(name, 0.3) for name in BOUNDS]
     return nlme.PopulationProblem(data, estimated, effects, errors, covariate_effects=allometry)
 

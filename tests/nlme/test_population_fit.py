@@ -8,11 +8,10 @@ import pytest
 from population_systems import TIGHT, Line, line_data, line_ofv, lines, theophylline
 
 import qspx
+from qspx import Additive, Estimated
 from qspx._errors import CalibrationError
-from qspx.calibrate.estimated import Estimated
 from qspx.nlme import (
     FOCEI,
-    AdditiveError,
     CategoryEffect,
     Endpoint,
     LinearEffect,
@@ -102,7 +101,7 @@ def test_a_fit_is_stored(fit, tmp_path):
     again = PopulationFit.load(tmp_path / "fit.json", fit.objective)
     assert again.ofv == pytest.approx(fit.ofv, abs=1e-7)
     pd.testing.assert_frame_equal(again.table(), fit.table(), rtol=1e-5)
-    other = dataclasses.replace(fit.problem, residuals={"CP": AdditiveError(0.5)})
+    other = dataclasses.replace(fit.problem, estimated=fit.problem.estimated[:3], residuals={"CP": Additive(0.5)})
     with pytest.raises(CalibrationError, match="were fitted, but"):
         PopulationFit.load(tmp_path / "fit.json", PopulationObjective(other, FOCEI()))
 
@@ -157,12 +156,18 @@ def test_covariates_are_recovered():
     lin = dict(scale="lin")
     problem = PopulationProblem(
         data,
-        [Estimated("intercept", (-20, 20), **lin), Estimated("slope", (-5, 5), **lin)],
+        [
+            Estimated("intercept", (-20, 20), **lin),
+            Estimated("slope", (-5, 5), **lin),
+            Estimated("age", (-1, 1), 0.0, **lin),
+            Estimated("female", (-2, 2), 0.0, **lin),
+            Estimated("sd", (0.01, 10.0), 0.6),
+        ],
         [RandomEffect("intercept", 0.8), RandomEffect("slope", 0.3)],
-        {"Y": AdditiveError(Estimated("sd", (0.01, 10.0), 0.6))},
+        {"Y": Additive("sd")},
         covariate_effects=[
-            LinearEffect("intercept", "AGE", Estimated("age", (-1, 1), 0.0, **lin), centre=50.0),
-            CategoryEffect("slope", "SEX", Estimated("female", (-2, 2), 0.0, **lin), level="f"),
+            LinearEffect("intercept", "AGE", "age", centre=50.0),
+            CategoryEffect("slope", "SEX", "female", level="f"),
         ],
         integrator=TIGHT,
     )

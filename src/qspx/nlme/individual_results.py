@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IndividualResults:
-    """Of a fit. Residuals and their predictions are on the scale of the noise: logarithms for `LogNormalError`."""
+    """Of a fit. Residuals and their predictions are on the scale of the noise: logarithms for `LogAdditive`."""
 
     objective: PopulationObjective
     evaluated: Evaluated
@@ -110,7 +110,7 @@ class IndividualResults:
             if seen.any() and np.isfinite(covariance).all():
                 cwres[i, seen] = _root_inverse(covariance) @ (rows.value[i][seen] - expected)
         iwres = (rows.value - jets.f) / np.sqrt(variance)
-        logarithmic = np.array([objective.problem.residuals[e].logarithmic for e in data.endpoints])[data.endpoint]
+        logarithmic = objective.problem.logarithmic[data.endpoint]
         frame = data.to_frame()
 
         def shown(padded: np.ndarray, status: np.ndarray, natural: bool) -> np.ndarray:

@@ -51,7 +51,7 @@ def _measured(objective: PopulationObjective, x: np.ndarray, f: np.ndarray, stat
     if noise is not None:
         f = f + np.sqrt(np.asarray(individuals.variance(x, f, individuals.rows.endpoint))) * noise
     values = f[individuals.place]
-    logarithmic = np.array([problem.residuals[e].logarithmic for e in data.endpoints])[data.endpoint]
+    logarithmic = problem.logarithmic[data.endpoint]
     values = np.where(logarithmic, np.exp(np.where(logarithmic, values, 0.0)), values)
     return np.where(status[data.individual] == Status.OK, values, np.nan)
 
