@@ -119,15 +119,14 @@ class IndividualResults:
             return np.where(status[data.individual] == Status.OK, found, np.nan)
 
         ok = np.asarray(jets.status)
-        at = frame.columns.get_loc("CENS") + 1
-        for name, values in {
+        found = {
             "PRED": shown(typical.f, np.asarray(typical.status), True),
             "IPRED": shown(jets.f, ok, True),
             "IWRES": np.where(data.censored == 0, shown(iwres, ok, False), np.nan),
             "CWRES": shown(cwres, ok, False),
-        }.items():
+        }
+        for at, (name, values) in enumerate(found.items(), start=list(frame.columns).index("CENS") + 1):
             frame.insert(at, name, values)
-            at += 1
         return frame
 
     def courses(self, observable: str, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

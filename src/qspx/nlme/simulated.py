@@ -78,8 +78,8 @@ class VisualPredictiveCheck:
     @property
     def share_inside(self) -> float:
         """Share of the observed percentiles that lie inside their 95 % intervals."""
-        inside = (self.frame["observed"] >= self.frame["low"]) & (self.frame["observed"] <= self.frame["high"])
-        return float(inside.mean())
+        observed, low, high = (np.asarray(self.frame[c], dtype=float) for c in ("observed", "low", "high"))
+        return float(((observed >= low) & (observed <= high)).mean())
 
     def plot(self, observable: str | None = None, ax: Any = None) -> Any:
         """Data, observed percentiles and intervals of one observable (default: the first). Returns the Axes."""
