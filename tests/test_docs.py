@@ -79,6 +79,17 @@ def test_calibration_problems(repo_root, capsys):
     assert found["problem"].start["V_tablet"] == 40 and (found["problem"].curves({}, [0, 1])["status"] == "ok").all()
 
 
+def test_a_fit_from_many_starts(repo_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "problem", "fit", "figures"):
+        exec(page[name], found)
+    fit = found["fit"]
+    assert fit.ledger["n"].sum() == 12 and fit.hits() > 1
+    again = qspx.load_fit(tmp_path / "runs" / "oral", found["problem"])
+    assert str(again) == str(fit) and "12 starts" in capsys.readouterr().out
+
+
 def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("libsbml", reason="needs the extra sbml")
     text = (repo_root / "docs" / "sbml.md").read_text()
