@@ -15,8 +15,8 @@ NAMES = {
     "Crauste": "Crauste_CellSystems2017",
     "Perelson": "Perelson_Science1996",
 }
-# best known negative log-likelihood: Hass 2019 and pyPESTO (see tests/data/petab/README.md for the problems)
-BEST = {"Boehm": 138.221977, "Brannmark": 141.824858, "Perelson": 222.2808}
+# best known negative log-likelihood: Hass 2019 (doi:10.1093/bioinformatics/btz020) and pyPESTO
+BEST = {"Boehm": 138.221977, "Perelson": 222.2808}
 
 
 @dataclasses.dataclass(frozen=True)

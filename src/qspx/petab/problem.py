@@ -23,6 +23,7 @@ from qspx.interchange.sbml import SbmlModel, dimensionless_model, require_libsbm
 from qspx.model import AbstractModel
 from qspx.petab.conditions import NAMES, Conditions
 from qspx.petab.experiments import design_of
+from qspx.petab.jumps import warn_of_jumps
 from qspx.petab.observables import formula_in, groups_of
 from qspx.petab.overrides import with_overrides
 from qspx.petab.parameters import ParameterTable, read_parameters
@@ -164,6 +165,7 @@ def load_petab(
 
     Raises:
         InterchangeError: naming file, line and column, where a file cannot be read or does not say what PEtab asks for.
+        GradientWarning: (a warning) where rates jump at a threshold of a state, of which the gradient lacks a part.
         NotSupported: for what PEtab or SBML allow and qspx does not take, with its place: events, other versions, and
             what `load_sbml` refuses.
     """
@@ -186,6 +188,7 @@ def load_petab(
         row = tables.parameters[wrong[0]]
         raise row.refused("parameterId", f"`{wrong[0]}` changes over time in {document.file}, so it is no parameter")
     switched, switches = with_switches(overridden.document)
+    warn_of_jumps(switched)
     sbml = dimensionless_model(switched)
     conditions = Conditions(tables.conditions, table, sbml, dataclasses.replace(overridden, document=switched))
     _check_columns(used, conditions, tables)
