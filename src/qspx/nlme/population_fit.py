@@ -77,7 +77,7 @@ class PopulationFit:
     def parameters(self) -> dict[str, float]:
         """Estimated numbers in their own units: typical values, coefficients of covariates, residual errors."""
         numbers = np.asarray(self.problem.numbers(self.x))
-        return {e.name: float(v) for e, v in zip(self.problem.everything_estimated, numbers, strict=True)}
+        return {e.name: float(v) for e, v in zip(self.problem.estimated, numbers, strict=True)}
 
     @property
     def omega(self) -> np.ndarray:
@@ -106,11 +106,11 @@ class PopulationFit:
         import pandas as pd
 
         values, slope = self._reported
-        names = [e.name for e in self.problem.everything_estimated]
+        names = [e.name for e in self.problem.estimated]
         n = self.problem.omega.names
         names += [f"sd({n[i]})" if i == j else f"cor({n[i]}, {n[j]})" for i, j in self.problem.omega.free]
         frame = pd.DataFrame({"parameter": names, "estimate": values})
-        frame["unit"] = [self._unit(e.name) for e in self.problem.everything_estimated] + [""] * (len(names) - self._k)
+        frame["unit"] = [self._unit(e.name) for e in self.problem.estimated] + [""] * (len(names) - self._k)
         if self.matrices is not None:
             covariance = self.matrices.covariance
             frame["se"] = np.sqrt(np.diag(slope @ covariance @ slope.T))
@@ -127,7 +127,7 @@ class PopulationFit:
 
     @property
     def _k(self) -> int:
-        return len(self.problem.everything_estimated)
+        return len(self.problem.estimated)
 
     def _unit(self, name: str) -> str:
         declared = self.problem.model.parameters
@@ -143,7 +143,8 @@ class PopulationFit:
             spread = values[self._k :]
             diagonal = np.array([i == j for i, j in self.problem.omega.free], dtype=bool)
             safe = np.where(diagonal, spread, 1.0)
-            by_log = safe * np.exp(sign * z * se[self._k :] / safe)
+            with np.errstate(over="ignore"):  # of an sd that is not determined the interval has no end
+                by_log = safe * np.exp(sign * z * se[self._k :] / safe)
             plain = np.clip(spread + sign * z * se[self._k :], -1.0, 1.0)
             ends.append(np.concatenate([moved, np.where(diagonal, by_log, plain)]))
         return ends[0], ends[1]
