@@ -158,7 +158,7 @@ def load_petab(
 
     Args:
         path: the YAML file.
-        integrator: whose tolerances the likelihood is computed to; default rtol = atol = 1e-8.
+        integrator: whose tolerances the likelihood is computed to; default rtol 1e-8, atol 1e-12.
         settled_within: time that pre-equilibrations, and runs that are measured at infinite time, are given to come to
             rest, in the model's time unit; default a million times the last time of a measurement. A run that is
             not at rest by then has failed.
@@ -188,7 +188,7 @@ def load_petab(
         row = tables.parameters[wrong[0]]
         raise row.refused("parameterId", f"`{wrong[0]}` changes over time in {document.file}, so it is no parameter")
     switched, switches = with_switches(overridden.document)
-    warn_of_jumps(switched)
+    warn_of_jumps(switched, switches.states)
     sbml = dimensionless_model(switched)
     conditions = Conditions(tables.conditions, table, sbml, dataclasses.replace(overridden, document=switched))
     _check_columns(used, conditions, tables)
@@ -206,7 +206,7 @@ def load_petab(
         value=value,
         censored=np.zeros(len(value)),
         groups=groups_of(tables.observables, rows, conditions),
-        integrator=integrator or AutomaticIntegrator(1e-8, 1e-8),
+        integrator=integrator or AutomaticIntegrator(1e-8, 1e-12),
     )
     return PetabProblem(objective, tables, table, sbml)
 
