@@ -36,3 +36,9 @@ def test_kinks_and_bounds_are_none(tmp_path, rate):
     with warnings.catch_warnings():
         warnings.simplefilter("error", GradientWarning)
         load_petab(made(tmp_path, rate))
+
+
+def test_switches_at_given_times_are_none(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GradientWarning)
+        load_petab(made(tmp_path, "piecewise(k1, time < low, 0) - A"))

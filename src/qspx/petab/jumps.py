@@ -8,7 +8,7 @@ names, with one of the states placed on the threshold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -24,13 +24,14 @@ class GradientWarning(UserWarning):
     """A gradient may lack a term; the text names the formula."""
 
 
-def warn_of_jumps(document: Document) -> None:
-    """Warn, once per model, where rates jump at a threshold of a state."""
+def warn_of_jumps(document: Document, prepared: Collection[str]) -> None:
+    """Warn, once per model, where rates jump at a threshold of a state; not of the states `prepared`, which are set at
+    given times."""
     system = System(document)
     rates = [r.rate for r in document.reactions.values() if r.rate is not None]
     for e in (*document.rated.values(), *document.assigned.values(), *rates):
         for piece in _pieces(e):
-            if (difference := _jump(piece, system)) is not None:
+            if (difference := _jump(piece, system, prepared)) is not None:
                 names = ", ".join(f"`{n}`" for n in sorted(difference.names()))
                 warnings.warn(
                     f"{document.file}: a rate jumps where a comparison of {names} changes. The likelihood is right, "
@@ -48,12 +49,14 @@ def _pieces(e: Expr) -> Iterator[Expr]:
         yield from _pieces(arg)
 
 
-def _jump(piece: Expr, system: System) -> Expr | None:
+def _jump(piece: Expr, system: System, prepared: Collection[str]) -> Expr | None:
     """The difference of the sides of a comparison at which a formula jumps, if there is one."""
     for condition in piece.args[1::2]:
         for c in _comparisons(condition):
             difference = _inlined(plus(c.args[0], Expr("minus", (c.args[1],))), system)
-            states = sorted(n for n in difference.names() if n in system.kinds and system.is_state(n))
+            states = sorted(
+                n for n in difference.names() if n in system.kinds and system.is_state(n) and n not in prepared
+            )
             if states and not _meets(_inlined(piece, system), difference, states[0]):
                 return difference
     return None
