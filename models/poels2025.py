@@ -27,6 +27,7 @@ SOURCE = "Poels 2025, Supplementary Tables 1-4 (npj Syst Biol Appl 11:102)"
 MENON = "Menon 2026, Table S2 (doi 10.1002/cpt.70319)"
 MIAO = "Miao 2023, Table 2 (Target Oncol 18:667)"
 RANGE = "not published as a point value; middle of the published range for virtual patients"
+IN_VITRO = "order of magnitude; to be replaced by the result of models/killing_assay.py at the same receptor densities"
 CHECK = "two independent implementations of the transcription"
 PRECISE = qspx.BatchIntegrator(rtol=1e-8, atol=1e-10)
 LAST_COUNTED = 12  # doses after this one change nothing more
@@ -337,12 +338,19 @@ class Teclistamab(Poels2025):
     Q = par(0.0390 / 24, "L/h", "distribution clearance", "estimated", MIAO)
     ka = par(0.133 / 24, "1/h", "absorption rate constant", "estimated", MIAO)
     F = par(0.718, "", "bioavailability", "estimated", MIAO, bounds=(0.0, 1.0), scale="logit")
+    X_vitro = par(5.0, "molecule/cell", "trimers per cell that kill half-maximally in vitro", "assumed", IN_VITRO)
+
+    signal = qspx.Observable("", "trimers per living myeloma cell over those that kill half-maximally in vitro")
 
     conserved = True
     published = ()
 
     def elimination(self, t, p):
         return (p.CL + p.CL2 * jnp.exp(-p.kdes * t)) / p.Vc
+
+    def observables(self, t, y, p):
+        found = super().observables(t, y, p)
+        return {**found, "signal": found["trimers"] / p.X_vitro}
 
 
 def teclistamab():
