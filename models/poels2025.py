@@ -338,9 +338,9 @@ class Teclistamab(Poels2025):
     Q = par(0.0390 / 24, "L/h", "distribution clearance", "estimated", MIAO)
     ka = par(0.133 / 24, "1/h", "absorption rate constant", "estimated", MIAO)
     F = par(0.718, "", "bioavailability", "estimated", MIAO, bounds=(0.0, 1.0), scale="logit")
-    X_vitro = par(5.0, "molecule/cell", "trimers per cell that kill half-maximally in vitro", "assumed", IN_VITRO)
+    X_vitro = par(3.0, "molecule/cell", "trimers per cell of a reference effect in vitro", "assumed", IN_VITRO)
 
-    signal = qspx.Observable("", "trimers per living myeloma cell over those that kill half-maximally in vitro")
+    signal = qspx.Observable("", "trimers per living myeloma cell over those of a reference effect in vitro")
 
     conserved = True
     published = ()
