@@ -63,7 +63,8 @@ def mabel(curve: Curve, model: Any, central: float, source: str, draws: int) -> 
 
     matches = {
         "total Cmax, central volume": (bolus(central), [bolus(v) for v in prior * central / np.median(prior)], "total"),
-        "free Cmax, soluble BCMA bound": (simulated("C_free", "free"), None, "free"),
+        "free average of day 1": (
+            fih.SimulatedMatch(qspx.Average("C_free", end=24.0), IV, "free", model, source=source), None, "free"),
         "free in marrow, Cmax": (simulated("C_marrow", "free"), None, "free"),
         "total Cavg over 14 days": (simulated("C_total", "total", qspx.Average), None, "total"),
     }
@@ -76,9 +77,10 @@ def mabel(curve: Curve, model: Any, central: float, source: str, draws: int) -> 
                        for k in range(draws if varied else min(draws, 12))]  # fmt: skip
             basis = "the fitted curve" + (" and the central volume between antibodies" if varied else "; PK as typical")
             found.append(fih.WithDraws(method=one, draws=several, basis=basis))
-    lines = fih.Mabel(potency=potency_of(LINES, curve.slope, "killing of three cell lines"), match=bolus(central),
-                      analyte="total", level=0.2, label="MABEL: EC20 most sensitive line, total Cmax")  # fmt: skip
-    return [*found, lines]
+    most_sensitive = min(LINES, key=LINES.__getitem__)
+    line = potency_of(LINES[most_sensitive], curve.slope, f"killing of {most_sensitive}, most sensitive of three lines")
+    return [*found, fih.Mabel(potency=line, match=bolus(central), analyte="total", level=0.2,
+                              label=f"MABEL: EC20 {most_sensitive}, total Cmax, central volume")]  # fmt: skip
 
 
 def modified_mabel(curve: Curve, model: Any, central: float, source: str) -> list[Any]:
