@@ -160,7 +160,6 @@ def pk_figure(one: Any) -> Any:
             ax.set_yscale("log")
             ax.set(xlabel="time (day)", ylabel="serum concentration (ng/mL)", title=title)
         right.set_ylim(bottom=10)
-        figure.tight_layout()
     return axes_figure(left, "pk-curves", "Serum concentrations: points digitised, lines fitted, dots the typical patient "
                        "of the published population model.")  # fmt: skip
 
@@ -208,7 +207,6 @@ def killing_figure(fits: dict[str, Any]) -> Any:
         ax.set_xscale("log")
         ax.set(xlabel="teclistamab (nM)", ylabel="share of H929 cells dead after 48 h", ylim=(0, 1))
         ax.legend(fontsize=6)
-        figure.tight_layout()
     return axes_figure(ax, "killing-curves", "Killing of H929: median and range over donors (digitised), and four models. "
                        "With the affinities as measured, trimers fall beyond 3 nM; the killing does not.")  # fmt: skip
 
@@ -231,7 +229,6 @@ def il6_section(fits: dict[str, Any]) -> Iterator[Any]:
         ax.set_yscale("log")
         ax.set(xlabel="time (day)", ylabel="IL-6 (pg/mL)")
         ax.legend(fontsize=6)
-        figure.tight_layout()
     yield axes_figure(ax, "il6-curves", "Mean serum IL-6 under subcutaneous step-up (digitised), release as published for "
                       "elranatamab, and fitted.")  # fmt: skip
 

@@ -123,7 +123,6 @@ def _residuals(name: str, title: str, problem: Any, fit: Any) -> Figure:
         right.set(xlabel=label, ylabel="standardised residual")
         for level in (-2, 0, 2):
             right.axhline(level, color=INK if level == 0 else GREY, linewidth=0.6)
-        figure.tight_layout()
     outside = int((frame["residual"].abs() > 2).sum())
     caption = (
         f"{title}: measured against predicted values, and standardised residuals; {outside} of {len(frame)} lie beyond "
