@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_regimens_and_event_tables(repo_root, capsys):
     np.testing.assert_allclose(found["predicted"]["CL_now"], [1.1, 0.9, 0.7])
 
 
+def test_calibration_problems(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "events", "problem"):
+        exec(page[name], found)
+    shown = capsys.readouterr().out
+    assert "8 measurements of CP in 2 arms; 2 below and 0 above" in shown
+    assert "4 estimated (CL, V, KA, cv) from 8 measurements of CP in 2 arms" in shown
+    predicted = found["problem"].predict({"CL": 3.0, "V": 30.0})
+    expected = [100 / 30 * np.exp(-3 / 30 * t) for t in (0.5, 2, 8, 48)]
+    np.testing.assert_allclose(predicted["prediction"][:4], expected, rtol=1e-6)
+    exec(page["arms"], found)
+    assert found["problem"].start["V_tablet"] == 40 and (found["problem"].curves({}, [0, 1])["status"] == "ok").all()
+
+
 def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("libsbml", reason="needs the extra sbml")
     text = (repo_root / "docs" / "sbml.md").read_text()
@@ -78,6 +93,29 @@ def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
         capsys.readouterr().out.count("[2. 1. 2. 1.") == 2
     )  # S falls from 2 to 1 and is refilled, SBML and file alike
     assert found["courses"]["fills"][-1] == 2 and found["ball"]["hits"][-1] == 1
+
+
+def test_uncertainty_of_a_calibration(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "identifiability", "intervals", "posterior", "prediction", "dose"):
+        exec(page[name], found)
+    (combination,) = found["verdict"].combinations
+    assert combination.determined == ("CL/V", "CL/gain")
+    assert "only CL/V and CL/gain are: (CL·c, V·c, gain·c) fits alike" in capsys.readouterr().out
+    assert all(p.verdict == "identifiable" for p in found["profiles"].of.values())
+    assert found["refits"].ok.all() and np.isfinite(found["result"].quantiles("C", (0.05, 0.95))).all()
+    assert found["rationale"].estimates[0].interval is not None
+
+
+@pytest.mark.slow
+def test_draws_from_the_posterior(repo_root, capsys):
+    pytest.importorskip("blackjax", reason="needs the extra bayes")
+    pytest.importorskip("arviz_stats", reason="needs the extra bayes")
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "nuts"):
+        exec(page[name], found)
+    assert "NO PRIOR was given for CL, V, sd" in capsys.readouterr().out
+    assert found["posterior"].tree["posterior"]["CL"].shape == (4, 200)
 
 
 def pages(repo_root):
@@ -113,3 +151,17 @@ def test_the_readme_names_what_exists(repo_root):
     assert names
     for name in names:
         assert getattr(qspx, name)
+
+
+def test_petab_problems(repo_root, tmp_path, monkeypatch, capsys):
+    folder = repo_root / "tests" / "data" / "petab" / "Perelson_Science1996"
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    page, found = blocks(repo_root / "docs" / "petab.md"), {}
+    for name in ("load", "gradient", "fit"):
+        exec(page[name], found)
+    assert "log-likelihood at the nominal values: -432.038550" in capsys.readouterr().out
+    assert float(found["many"][0]) == pytest.approx(-432.03855, abs=1e-4)
+    assert found["again"].log_likelihood() == pytest.approx(found["found"].value, rel=1e-9)
+    assert -found["found"].value == pytest.approx(222.2808, abs=1e-3)  # the best of five starts of pyPESTO

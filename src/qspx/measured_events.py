@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def observations(
-    table: EventTable, observables: Mapping[int | str, Any] | str, units: Mapping[Any, str] | str, item: str | None
-) -> tuple[pd.DataFrame, dict[str, Any] | str, dict[str, str] | str]:
-    """(long table with the row of the file in `row`, what its observables mean, units)."""
+def observations(table: EventTable, observables: Any, item: str | None) -> tuple[pd.DataFrame, dict[int | str, str]]:
+    """(long table with the row of the file in `row`, the name in it of each key of `observables`)."""
     import pandas as pd
 
     frame = table.to_frame()
@@ -47,16 +45,15 @@ def observations(
     for name in ("CENS", "BLQ", "LLOQ"):
         if (cells := table.cells(name)) is not None:
             found[name] = cells[kept]
-    if isinstance(observables, str):
-        return found, observables, units
+    if not isinstance(observables, Mapping):
+        return found, {}
     found["observable"], names = _names(table, kept, observables, item)
-    given = units if isinstance(units, str) else {names.get(k, k): v for k, v in units.items()}
-    return found, {names[k]: v for k, v in observables.items() if names[k] in set(found["observable"])}, given
+    return found, names
 
 
 def _names(
     table: EventTable, kept: np.ndarray, observables: Mapping[int | str, Any], item: str | None
-) -> tuple[list[str], dict[Any, str]]:
+) -> tuple[list[str], dict[int | str, str]]:
     """(name of each kept record's observable, the name that stands for each number)."""
     wanted = (item,) if item else ("DVID", "CMT")
     carried = {name: found for name in wanted if (found := table.cells(name)) is not None}

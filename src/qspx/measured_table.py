@@ -40,15 +40,16 @@ _REFUSED = {
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredTable:
-    """frame: the cells; columns: the file's name of each column that is understood; ignored: the others; first: number
-    of the first row below the header (2, as in a spreadsheet)."""
+    """frame: the cells; rows: number of each row in the file, where the header is row 1; columns: the file's name of
+    each column that is understood; ignored: the others."""
 
     frame: pd.DataFrame
+    rows: np.ndarray
     columns: Mapping[str, str]
     ignored: tuple[str, ...]
 
     @classmethod
-    def of(cls, source: Any, given: Mapping[str, str | None]) -> MeasuredTable:
+    def of(cls, source: Any, given: Mapping[str, str | None], rows: np.ndarray | None = None) -> MeasuredTable:
         """`given` says what columns of other names are; None leaves one out."""
         import pandas as pd
 
@@ -63,7 +64,7 @@ class MeasuredTable:
         if frame.empty:
             raise CalibrationError("the table of measurements holds no row.")
         columns, ignored = _assign(header, given)
-        table = cls(frame, columns, tuple(ignored))
+        table = cls(frame, np.arange(2, len(frame) + 2) if rows is None else rows, columns, tuple(ignored))
         for name, fix in _REFUSED.items():
             if name in ignored and name not in given and not table.missing(name).all():
                 raise CalibrationError(
@@ -74,11 +75,6 @@ class MeasuredTable:
 
     def __len__(self) -> int:
         return len(self.frame)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """Number of each row in a file whose header is row 1."""
-        return np.arange(2, len(self) + 2)
 
     def missing(self, column: str) -> np.ndarray:
         """Where cells are blank, '.', or not available, shape (rows,)."""
@@ -132,7 +128,7 @@ class MeasuredTable:
     def fail(self, row: int, item: str, expected: str, fix: str = "") -> NoReturn:
         column = self.columns.get(item, item)
         given = f"`{self.frame[column].iloc[row]}` was given" if column in self.frame else "there is no such column"
-        raise CalibrationError(f"measurements, row {row + 2}, column `{column}`: {expected}, but {given}.{fix}")
+        raise CalibrationError(f"measurements, row {self.rows[row]}, column `{column}`: {expected}, but {given}.{fix}")
 
 
 def _plain(x: Any) -> str:

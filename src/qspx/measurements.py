@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspx._dose_units import in_model_time
-from qspx._errors import CalibrationError, UnitError, closest
+from qspx._errors import CalibrationError, closest
+from qspx.measured_observables import Observed, read_factors, read_observables
 from qspx.measured_table import MeasuredTable
 from qspx.model import AbstractModel
-from qspx.units import conversion, unit
+from qspx.units import unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
 
 CENSORED = {-1: "below", 0: "", 1: "above"}
 SINGLE_ARM = "all"  # the arm of a table without such a column
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """How an observable of the data comes from the model: offset + scaling * output.
-
-    Args:
-        output: observable or species of the model.
-        scaling: a number, or the name of one (estimated, fixed, or different between arms or studies). Where it is a
-            name, the data may be in a unit of their own (arbitrary units, say), which they keep.
-        offset: in the unit of the data.
-    """
-
-    output: str
-    scaling: float | str = 1.0
-    offset: float | str = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,13 +99,24 @@ class Measurements:
             CalibrationError, UnitError: naming the row, the column, what was found, and the repair.
         """
         table = MeasuredTable.of(df, columns or {})
-        observable, observed = _observables(table, model, observables)
+        return cls._read(table, model, time_unit, units, observables, replicates)
+
+    @classmethod
+    def _read(
+        cls,
+        table: MeasuredTable,
+        model: AbstractModel,
+        time_unit: str | None,
+        units: Mapping[str, str] | str | None,
+        observables: Mapping[str, str | Observed] | str | None,
+        replicates: bool,
+    ) -> Measurements:
+        observable, observed = read_observables(table, model, observables)
         time_unit = _time_unit(table, time_unit)
-        text = {k: table.text(k) for k in ("study", "subject", "replicate")}
         arm = table.text("arm", None) if "arm" in table.columns else np.full(len(table), SINGLE_ARM, dtype=object)
         time = table.numbers("time")
         table.require(np.isfinite(time), "time", "a time was expected")
-        factor, own = _factors(table, model, observable, observed, units)
+        factor, own = read_factors(table, model, observable, observed, units)
         value, censored = _values(table)
         sd, n = table.numbers("sd"), table.numbers("n", 1.0)
         table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
@@ -129,7 +125,9 @@ class Measurements:
         found = cls(
             observable,
             arm,
-            **text,
+            table.text("study"),
+            table.text("subject"),
+            table.text("replicate"),
             time=np.array([in_model_time(float(t), time_unit, model) for t in time]),
             value=value * factor,
             sd=sd * factor,
@@ -150,10 +148,11 @@ class Measurements:
     def from_events(
         cls,
         table: EventTable,
-        observables: Mapping[int | str, str | Observed] | str,
+        observables: Mapping[int | str, str | Observed] | str | Observed,
         *,
-        units: Mapping[str, str] | str,
+        units: Mapping[int | str, str] | str,
         item: str | None = None,
+        replicates: bool = False,
     ) -> Measurements:
         """The observations of an event table: DV where EVID and MDV are 0. Every subject is an arm, by its ID, so the
         table itself is what `arms` of a CalibrationProblem is. A record that stands above a dose at its time is the
@@ -166,15 +165,21 @@ class Measurements:
             units: of DV, one for all or by number or observable of the model.
             item: the column that tells observables apart; default DVID, else CMT (as it stands in the file). CENS (or
                 BLQ) and LLOQ are read as in `from_dataframe`.
+            replicates: as in `from_dataframe`.
+
+        Raises:
+            CalibrationError, UnitError: naming the row of the file, the column, what was found, and the repair.
         """
         from qspx.measured_events import observations
 
-        frame, meaning, units = observations(table, observables, units, item)
-        found = cls.from_dataframe(
-            frame.drop(columns="row"), table.model, time_unit=table.time_unit, units=units, observables=meaning,
-            replicates=True,
-        )  # fmt: skip
-        return dataclasses.replace(found, row=frame["row"].to_numpy())
+        frame, names = observations(table, observables, item)
+        if isinstance(observables, Mapping):
+            meaning = {names[k]: v for k, v in observables.items()}
+        else:
+            meaning = observables if isinstance(observables, str) else {observables.output: observables}
+        own = units if isinstance(units, str) else {names.get(k, str(k)): v for k, v in units.items()}
+        long = MeasuredTable.of(frame.drop(columns="row"), {}, frame["row"].to_numpy())
+        return cls._read(long, table.model, table.time_unit, own, meaning, replicates)
 
     @classmethod
     def read_csv(cls, path: str | Path, model: AbstractModel, **how: Any) -> Measurements:
@@ -252,22 +257,23 @@ class Measurements:
         import pandas as pd
 
         rows = []
-        for (o, s, a), g in self.to_dataframe().groupby(["observable", "study", "arm"], sort=False):
-            seen = g.loc[g["censored"] == "", "value"]
+        for o, s, a in dict.fromkeys(zip(self.observable, self.study, self.arm, strict=True)):
+            g = self.rows((self.observable == o) & (self.study == s) & (self.arm == a))
+            seen = g.value[g.censored == 0]
             rows.append(
                 {
                     "observable": o,
                     "study": s,
                     "arm": a,
-                    "unit": self.units[str(o)],
+                    "unit": self.units[o],
                     "values": len(g),
-                    "below": int((g["censored"] == "below").sum()),
-                    "above": int((g["censored"] == "above").sum()),
-                    "subjects": g.loc[g["subject"] != "", "subject"].nunique(),
-                    "first": g["time"].min(),
-                    "last": g["time"].max(),
-                    "least": seen.min(),
-                    "largest": seen.max(),
+                    "below": int((g.censored < 0).sum()),
+                    "above": int((g.censored > 0).sum()),
+                    "subjects": len(set(g.subject) - {""}),
+                    "first": g.time.min(),
+                    "last": g.time.max(),
+                    "least": min(seen, default=np.nan),
+                    "largest": max(seen, default=np.nan),
                 }
             )
         return pd.DataFrame(rows)
@@ -316,90 +322,6 @@ def _time_unit(table: MeasuredTable, said: str | None) -> str:
     if text is None:
         raise CalibrationError('Argument `time_unit` must say the unit of the times, e.g. time_unit="h".')
     return text
-
-
-def _observables(
-    table: MeasuredTable, model: AbstractModel, given: Mapping[str, str | Observed] | str | None
-) -> tuple[np.ndarray, dict[str, Observed]]:
-    """(name of each row's observable, what each of them is)."""
-    meaning = {given: given} if isinstance(given, str) else dict(given or {})
-    if "observable" in table.columns:
-        names = table.text("observable", None)
-    elif len(meaning) == 1:
-        names = np.full(len(table), next(iter(meaning)), dtype=object)
-    else:
-        raise CalibrationError(
-            "the table of measurements has no column `observable`, so `observables` must name the one that was "
-            'measured, e.g. observables="C".'
-        )
-    observed = {}
-    for i, name in enumerate(names):
-        if name in observed:
-            continue
-        means = meaning.get(name, name)
-        means = Observed(means) if isinstance(means, str) else means
-        if means.output not in model.outputs:
-            options = [*model.outputs, *meaning]
-            about = f", which `observables` says is `{means.output}`" if means.output != name else ""
-            table.fail(
-                i,
-                "observable",
-                f"an observable or species of {model.name} was expected",
-                f"{about}{closest(means.output, options)} Say what it means with "
-                f"observables={{{name!r}: 'THE OBSERVABLE'}}; {model.name} has {', '.join(model.outputs)}.",
-            )
-        observed[name] = means
-    return names, observed
-
-
-def _factors(
-    table: MeasuredTable,
-    model: AbstractModel,
-    observable: np.ndarray,
-    observed: Mapping[str, Observed],
-    units: Mapping[str, str] | str | None,
-) -> tuple[np.ndarray, dict[str, str]]:
-    """(what each row's value is multiplied by, unit of each observable after that)."""
-    given = units if isinstance(units, Mapping) else dict.fromkeys(observed, units or None)
-    if unknown := [name for name in given if name not in observed]:
-        raise CalibrationError(
-            f"Argument `units` names `{unknown[0]}`, which is not in the table.{closest(unknown[0], observed)}"
-        )
-    said, has_column = table.text("unit"), "unit" in table.columns
-    mass = None
-    if model.molar_mass is not None:
-        declared = model.parameters[model.molar_mass]
-        mass = declared.value * conversion(declared.unit, "g/mol")
-    factor, own = np.ones(len(table)), {}
-    for i, name in enumerate(observable):
-        text = said[i] if has_column and said[i] else given.get(name)
-        if text is None and not has_column:
-            raise CalibrationError(
-                f'the unit of `{name}` is not said: add a column `unit`, or units={{"{name}": '
-                f'"{model.outputs[observed[name].output].unit}"}} if that is it.'
-            )
-        wanted = model.outputs[observed[name].output].unit
-        text = text or ""
-        if isinstance(observed[name].scaling, str) and not _converts(text, own.get(name, wanted), mass):
-            wanted = own.setdefault(name, text)
-        own.setdefault(name, wanted)
-        try:
-            factor[i] = conversion(text, own[name], molar_mass=mass)
-        except UnitError as error:
-            raise UnitError(
-                f"measurements, row {table.rows[i]}: `{name}` is measured in `{text}`. {error} For arbitrary units, "
-                f"estimate a scaling: observables={{{name!r}: Observed({observed[name].output!r}, scaling='...')}}."
-            ) from error
-    return factor, own
-
-
-def _converts(one: str, other: str, molar_mass: float | None) -> bool:
-    unit(one)
-    try:
-        conversion(one, other, molar_mass=molar_mass)
-    except UnitError:
-        return False
-    return True
 
 
 def _values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:

@@ -51,18 +51,22 @@ def closed_form(
     )
 
 
-def linear(seed: int = 0, n: int = 30) -> tuple[ClosedForm, np.ndarray, np.ndarray]:
-    """A straight-line regression with known sd 0.5: objective, exact estimates and exact standard errors."""
-    rng = np.random.default_rng(seed)
-    A = np.stack([np.ones(n), np.linspace(-1, 3, n)], axis=1)
-    y = A @ [2.0, -0.7] + 0.5 * rng.standard_normal(n)
-    estimated = (Estimated("a", (-10.0, 10.0), scale="lin"), Estimated("b", (-10.0, 10.0), scale="lin"))
-    o = closed_form(estimated, y, lambda v: (A @ v, jnp.full(n, 0.5), True))
+def linear(values: bool = True, upper: float = 10.0) -> tuple[ClosedForm, np.ndarray, np.ndarray]:
+    """A straight-line regression with known sd 0.5: objective, exact estimates and exact standard errors. `upper`: of
+    the slope b."""
+    rng = np.random.default_rng(0)
+    A = np.stack([np.ones(30), np.linspace(-1, 3, 30)], axis=1)
+    y = A @ [2.0, -0.7] + 0.5 * rng.standard_normal(30)
+    estimated = (
+        Estimated("a", (-10.0, 10.0), 0.5 if values else None, scale="lin"),
+        Estimated("b", (-10.0, upper), -0.5 if values and upper > -0.5 else None, scale="lin"),
+    )
+    o = closed_form(estimated, y, lambda v: (A @ v, jnp.full(30, 0.5), True))
     best, *_ = np.linalg.lstsq(A, y)
     return o, best, 0.5 * np.sqrt(np.diag(np.linalg.inv(A.T @ A)))
 
 
-def rosenbrock(seed: int = 0) -> ClosedForm:
+def rosenbrock() -> ClosedForm:
     """Rosenbrock's valley as two residuals with sd 0.05; the best is (1, 1)."""
     estimated = tuple(Estimated(k, (-3.0, 3.0), scale="lin") for k in "ab")
     return closed_form(

@@ -73,7 +73,7 @@ def objective_of(model, estimated, times, value, formula, local=(), noise: Abstr
     n = runs * len(times)
     run = np.repeat(np.arange(runs), len(times))
     all_times = np.tile(times, runs)
-    column = np.array([made.column(r, t) for r, t in zip(run, all_times, strict=True)])
+    column = np.array([made.column(int(r), float(t)) for r, t in zip(run, all_times, strict=True)])
     rows = [local(t) for t in all_times] if callable(local) else [list(local)] * n
     group = Group(np.arange(n), formula, Assigned.of(rows, names, len(rows[0])), noise or NormalNoise())
     return Objective(
@@ -111,7 +111,7 @@ def line(seed=0, bounds=(-50.0, 50.0), **options):
 
 def ratio():
     """Only the plateau of A <=> B is observed: kf/kr is all that matters."""
-    estimated = [Estimated("kf", (0.02, 200.0)), Estimated("kr", (0.01, 100.0))]
+    estimated = [Estimated("kf", (0.02, 200.0)), Estimated("kr", (0.001, 1000.0))]
 
     def formula(t, y, theta, local):
         return y[1] / (y[0] + y[1]), jnp.asarray(0.02)
@@ -134,3 +134,13 @@ def scaled_decay():
 
     value = 20.0 * np.exp(-0.3 * times) + np.array([0.1, -0.2, 0.15, 0.05, -0.1])
     return objective_of(Decay(), estimated, times, value, formula, ("gain",))
+
+
+def still(estimated, expected, value, sd=0.5, noise=None):
+    """Every one of `value` measures `expected(values in the order of estimated)`; no dynamics."""
+
+    def formula(t, y, theta, local):
+        return expected(local), jnp.asarray(sd, float) if not callable(sd) else sd(local)
+
+    names = tuple(e.name for e in estimated)
+    return objective_of(Still(), estimated, np.arange(1.0, len(value) + 1), value, formula, names, noise=noise)

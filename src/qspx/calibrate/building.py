@@ -20,7 +20,8 @@ from qspx.calibrate.preequilibration import PreEquilibration
 from qspx.calibrate.runs import Runs
 from qspx.distributions import Joint
 from qspx.integrate import AbstractIntegrator
-from qspx.measurements import Measurements, Observed
+from qspx.measured_observables import Observed
+from qspx.measurements import Measurements
 from qspx.model import AbstractModel
 from qspx.starting import starting_from
 
@@ -76,7 +77,7 @@ class Builder:
             if arm in self.before:
                 row = tuple(self.parameters(arm, study, self.before[arm].parameters))
                 follows[i] = earlier.setdefault(row, len(earlier))
-        within = max(self.before[arm].within for arm, _ in pairs if arm in self.before)
+        within = 10 * max(self.before[arm].within for arm, _ in pairs if arm in self.before)  # see PreEquilibration
         rest = settling(self.model, Assigned.of(list(earlier), self.names.estimated), within=within)
         return rest, Phase(Runs.of(starting_from(self.model), regimens, times), theta, follows)
 

@@ -16,12 +16,14 @@ import numpy as np
 from qspx._errors import CalibrationError
 from qspx._status import Status
 from qspx.calibrate.information import z_of
-from qspx.calibrate.lanes import MOST
 from qspx.calibrate.objective import Objective
 from qspx.cohort import Cohort
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_MOST = 512  # draws that are predicted together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Draws:
     @functools.cached_property
     def ok(self) -> np.ndarray:
         """Which draws did not fail, shape (draws,)."""
-        return np.isfinite(self.x).all(axis=1)
+        return np.asarray(np.isfinite(self.x).all(axis=1))
 
     @functools.cached_property
     def natural(self) -> np.ndarray:
@@ -99,11 +101,12 @@ class Draws:
             CalibrationError: if an estimated parameter stands in some runs only, and `run` is not given; or if no
                 parameter of the model was estimated.
         """
-        phase = self.objective.phases[-1]
-        theta = _theta(self.objective, self.natural, run)
+        model = self.objective.phases[-1].model
+        row, fixed = of_model(self.objective, run)
+        natural = np.where(self.ok[:, None], self.natural, np.nan)
+        theta = np.where(row >= 0, natural[:, np.maximum(row, 0)], fixed)
         status = np.where(self.ok, Status.OK, Status.EXCLUDED)
-        theta[~self.ok] = phase.model.theta
-        found = Cohort(phase.model, theta, status, origin=self.origin, reasons={Status.EXCLUDED: dict(self.reasons)})
+        found = Cohort(model, theta, status, origin=self.origin, reasons={Status.EXCLUDED: dict(self.reasons)})
         return found.with_parameters(parameters) if parameters else found
 
     def predicted(self) -> np.ndarray:
@@ -111,9 +114,9 @@ class Draws:
         failed."""
         found = np.full((len(self), len(self.objective.value)), np.nan)
         rows = np.flatnonzero(self.ok)
-        for first in range(0, len(rows), MOST):
-            part = rows[first : first + MOST]
-            filled = np.concatenate([part, np.repeat(part[:1], min(MOST, len(rows)) - len(part))])
+        for first in range(0, len(rows), _MOST):
+            part = rows[first : first + _MOST]
+            filled = np.concatenate([part, np.repeat(part[:1], min(_MOST, len(rows)) - len(part))])
             predicted = self.objective.predictions(self.x[filled])
             solved = np.asarray(predicted.status == Status.OK)[:, self.objective.run]
             found[part] = np.where(solved, np.asarray(predicted.prediction), np.nan)[: len(part)]
@@ -124,25 +127,24 @@ class Draws:
         return f"{len(self)} draws: {self.origin}{failed}\n{self.to_dataframe().to_string(index=False)}"
 
 
-def _theta(objective: Objective, natural: np.ndarray, run: int | None) -> np.ndarray:
-    """Parameters of the model (draws, parameters) for estimated values (draws, estimated)."""
+def of_model(objective: Objective, run: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Of each parameter of the calibrated model: which estimated value stands for it, -1 for none, and its value
+    otherwise; shape (parameters,). See `Draws.cohort` for `run` and errors."""
     phase = objective.phases[-1]
     model, constant, index = phase.model, phase.theta.constant, phase.theta.index
     if run is not None and not 0 <= run < len(constant):
         raise CalibrationError(f"Argument `run` must lie between 0 and {len(constant) - 1}, but {run} was given.")
-    if run is None:
-        differ = (index != index[0]).any(axis=0)
-        if differ.any():
-            name = list(model.parameters)[int(np.argmax(differ))]
-            raise CalibrationError(
-                f"the runs of this calibration have different estimated values for `{name}`. Name the one that is "
-                f"meant: cohort(run=0) to cohort(run={len(constant) - 1})."
-            )
-    if not (index[run or 0] >= 0).any():
+    if run is None and (differ := (index != index[0]).any(axis=0)).any():
+        name = list(model.parameters)[int(np.argmax(differ))]
         raise CalibrationError(
-            f"no parameter of {model.name} was estimated, only {', '.join(objective.names)}: every subject would be alike."
+            f"the runs of this calibration have different estimated values for `{name}`. Name the one that is meant: "
+            f"run=0 to run={len(constant) - 1}."
+        )
+    row = index[run or 0]
+    if not (row >= 0).any():
+        raise CalibrationError(
+            f"no parameter of {model.name} was estimated, only {', '.join(objective.names)}: nothing of "
+            "it is uncertain."
         )
     shared = (constant == constant[0]).all(axis=0) if run is None else np.ones(constant.shape[1], bool)
-    fixed = np.where(shared, constant[run or 0], model.theta)
-    row = index[run or 0]
-    return np.where(row >= 0, natural[:, np.maximum(row, 0)], fixed)
+    return row, np.where(shared, constant[run or 0], model.theta)

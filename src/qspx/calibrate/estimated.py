@@ -80,5 +80,5 @@ class Estimated:
         if self.scale == "logit":
             return -30.0, 30.0
         code, bounds = np.array(SCALES.index(self.scale)), np.array(self.bounds)
-        low, high = to_estimation(bounds, code, bounds[0], bounds[1])
+        low, high = to_estimation(bounds, code, *map(np.asarray, bounds))
         return float(low), float(high)

@@ -25,16 +25,16 @@ from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.identity import identity
 from qspx.calibrate.no_start import why_no_start
 from qspx.calibrate.objective import Objective
-from qspx.calibrate.problem_of import HasObjective, objective_of
+from qspx.calibrate.problem_of import objective_of
 from qspx.calibrate.search import AbstractMethod, Evaluator, Search
 from qspx.calibrate.starts import AbstractStarts, LatinHypercubeStarts
 from qspx.calibrate.trust_region import TrustRegion
-from qspx.progress import Reporter, report
+from qspx.progress import report
 from qspx.provenance import environment
 
 
 def fit(
-    problem: Objective | HasObjective,
+    problem: Any,
     *,
     key: KeyLike,
     starts: AbstractStarts | int = 20,
@@ -68,7 +68,7 @@ def fit(
     if save_every < 1:
         raise CalibrationError(f"Argument `save_every` must be at least 1, but is {save_every}.")
     seed = tuple(int(k) for k in np.asarray(jax.random.key_data(as_key(key))).ravel())
-    asked = identity(objective) | {"starts": _described(drawn), "method": _described(method), "seed": list(seed)}
+    asked = identity(objective) | {"starts": drawn.settings, "method": method.settings, "seed": list(seed)}
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(FitStore(out, asked)) if out is not None else None
         began = time.monotonic()
@@ -78,13 +78,6 @@ def fit(
         if store:
             manifest = store.finish(details)
     return Fit(objective, run, manifest)
-
-
-def _described(choice: Any) -> str:
-    """Name and settings, arrays in full."""
-    settings = {f.name: getattr(choice, f.name) for f in dataclasses.fields(choice)}
-    text = ", ".join(f"{k}={v.tolist() if isinstance(v, np.ndarray) else v!r}" for k, v in settings.items())
-    return f"{type(choice).__name__}({text})"
 
 
 def _run(
@@ -106,11 +99,14 @@ def _run(
     try:
         with report("fitting", len(run.start_value), done, progress) as bar:
             while run.search.running.any():
-                run = _step(run, evaluator, method, bar)
-                steps += 1
+                before = int(run.search.running.sum())
+                run, steps = _step(run, evaluator, method), steps + 1
+                bar.advance(before - int(run.search.running.sum()))
                 if store and (steps % save_every == 0 or not run.search.running.any()):
                     store.write(run.arrays())
     except KeyboardInterrupt:
+        if store:
+            store.write(run.arrays())
         _say_where_it_stands(run, store)
         raise
     return run
@@ -143,10 +139,9 @@ def _begin(evaluator: Evaluator, starts: AbstractStarts, method: AbstractMethod,
     return FitRun(search, found.value.copy(), found.value[None].copy(), tried - n)
 
 
-def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod, bar: Reporter) -> FitRun:
+def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod) -> FitRun:
     running = np.flatnonzero(run.search.running)
     search = run.search.merged(running, method.advance(evaluator, run.search.rows(running)))
-    bar.advance(len(running) - int(search.running.sum()))
     return dataclasses.replace(run, search=search, history=np.concatenate([run.history, search.value[None]]))
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx.calibrate import fit_plots
 from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus, fit_ledger
 from qspx.calibrate.fit_store import FitStore
+from qspx.calibrate.fit_text import fit_text
+from qspx.calibrate.information import Information
 from qspx.calibrate.objective import Objective, Predictions
-from qspx.calibrate.search import Search, inward
-from qspx.calibrate.uncertainty import Uncertainty, uncertainty
+from qspx.calibrate.search import Evaluator, Search, inward
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,9 +86,13 @@ class Fit:
         return np.where(place <= AT_BOUND, -1, np.where(place >= 1 - AT_BOUND, 1, 0))
 
     @functools.cached_property
-    def uncertainty(self) -> Uncertainty:
-        """Standard errors and intervals, from the information at the best."""
-        return uncertainty(self.objective, self.x, self.at_bound != 0)
+    def information(self) -> Information:
+        """Fisher information at the best: covariance, standard errors, intervals."""
+        o, place = self.objective, self.search.place[self.order[0]]
+        width = o.box[:, 1] - o.box[:, 0]
+        found = Evaluator(o).evaluations(place[None])
+        matrix = found.information[0] / np.outer(width, width)
+        return Information(o, self.x, self.value, found.gradient[0] / width, 0.5 * (matrix + matrix.T))
 
     def predict(self, x: Any = None) -> Predictions:
         """What is expected of every measurement, at the best or at other coordinates."""
@@ -126,20 +132,22 @@ class Fit:
         """Starts that ended within this much of the best log-posterior."""
         return int((self.search.value >= self.value - within).sum())
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """One row per parameter: `parameter`, `estimate`, `scale`, `se`, `low`, `high` (95 % interval), `lower_bound`,
-        `upper_bound`, `bound` ("", "lower" or "upper"), `gradient` (on the estimation scale, inside the bounds)."""
+    def to_dataframe(self, level: float = 0.95) -> pd.DataFrame:
+        """One row per parameter: `parameter`, `estimate`, `scale`, `se` (delta method) and the interval `low` to `high`
+        in its own unit, `lower_bound`, `upper_bound`, `bound` ("", "lower" or "upper": which it is on) and `gradient`
+        (on the estimation scale, inside the bounds). Standard error and interval are NaN on a bound, and infinite where
+        the measurements do not determine the parameter."""
         import pandas as pd
 
-        u, o = self.uncertainty, self.objective
+        o, ends = self.objective, self.information.interval(level)
         return pd.DataFrame(
             {
                 "parameter": list(o.names),
                 "estimate": list(self.parameters.values()),
                 "scale": [e.scale for e in o.estimated],
-                "se": u.se,
-                "low": u.low,
-                "high": u.high,
+                "se": self.information.se_natural,
+                "low": ends[:, 0],
+                "high": ends[:, 1],
                 "lower_bound": [e.bounds[0] for e in o.estimated],
                 "upper_bound": [e.bounds[1] for e in o.estimated],
                 "bound": [("", "upper", "lower")[k] for k in self.at_bound],
@@ -148,9 +156,29 @@ class Fit:
         )
 
     def __str__(self) -> str:
-        from qspx.calibrate.fit_text import fit_text
-
         return fit_text(self)
+
+    # figures ----------------------------------------------------------------------------------------------------------
+
+    def plot_waterfall(self, ax: Any = None) -> Any:
+        """How far below the best every start ended, sorted. Returns the matplotlib Axes, as the others do."""
+        return fit_plots.plot_waterfall(self, ax)
+
+    def plot_parameters(self, ax: Any = None, within: float = 10.0) -> Any:
+        """Where the starts `within` so much of the best log-posterior ended between the bounds."""
+        return fit_plots.plot_parameters(self, ax, within)
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """How far below the best every start was after each step."""
+        return fit_plots.plot_history(self, ax)
+
+    def plot_predictions(self, ax: Any = None) -> Any:
+        """Measured against predicted."""
+        return fit_plots.plot_predictions(self, ax)
+
+    def plot_residuals(self, ax: Any = None) -> Any:
+        """Standardised residuals against time."""
+        return fit_plots.plot_residuals(self, ax)
 
     # files ------------------------------------------------------------------------------------------------------------
 

@@ -42,9 +42,9 @@ def _notes(fit: Fit) -> list[str]:
     held = [name for name, k in zip(fit.objective.names, fit.at_bound, strict=True) if k]
     if held:
         notes.append(f"At a bound, and held there for the standard errors of the others: {', '.join(held)}.")
-    unknown = [name for name, se in zip(fit.objective.names, fit.uncertainty.se, strict=True) if np.isinf(se)]
+    unknown = [name for name, se in zip(fit.objective.names, fit.information.se, strict=True) if np.isinf(se)]
     if unknown:
-        notes.append(f"Not told by the measurements (no information in some direction): {', '.join(unknown)}.")
+        notes.append(f"Not told by the measurements (others make up for them): {', '.join(unknown)}.")
     if fit.hits() == 1 and len(fit.run.start_value) > 1:
         notes.append("Only one start found this value: use more starts before believing that it is the best there is.")
     return notes

@@ -28,6 +28,7 @@ from qspx.calibrate.combinations import Combination, simplest, whole
 from qspx.calibrate.information import Information, checked_point, fisher_information, slope, z_of
 from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
+from qspx.calibrate.priors import without_priors
 from qspx.calibrate.spectrum import RANK_AT, Spectrum, spectrum
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ class Identifiability:
     Args:
         information: of the data alone, at the point.
         combinations: of parameters that cannot be told apart.
-        coincidences: of those, how many directions are seen at points nearby.
         ranks: rank of the information at each point tried that could be evaluated, the point itself first.
         failed: number of points that could not be evaluated.
     """
@@ -180,7 +180,7 @@ def identifiability(
     free = info.free
     moves = np.asarray(jax.random.uniform(as_key(key), (points, len(x)), minval=-1.0, maxval=1.0))
     near = np.clip(x + np.where(free, spread * moves * (high - low), 0.0), low, high)
-    evaluated = in_lanes(data_only.evaluations, near) if points else None
+    evaluated = in_lanes(data_only, near) if points else None
     ok = np.zeros(0, bool) if evaluated is None else evaluated.ok
     spectra = [info.spectrum]
     if evaluated is not None:
@@ -189,15 +189,6 @@ def identifiability(
     places = np.concatenate([x[None], near[ok]]) if points else x[None]
     found = _named(objective, places, spectra, free)
     return Identifiability(info, found, tuple(s.rank for s in spectra), int(points - ok.sum()))
-
-
-def without_priors(objective: Objective) -> Objective:
-    """The same likelihood without priors."""
-    if all(e.prior is None for e in objective.estimated):
-        return objective
-    return dataclasses.replace(
-        objective, estimated=tuple(dataclasses.replace(e, prior=None) for e in objective.estimated)
-    )
 
 
 def _named(

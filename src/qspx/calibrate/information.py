@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from qspx._errors import CalibrationError
+from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
 from qspx.calibrate.spectrum import RANK_AT, Spectrum, spectrum
 
@@ -142,7 +143,7 @@ def fisher_information(objective: Objective, x: np.ndarray, *, rank_at: float = 
         CalibrationError: if `x` has another shape, or a run fails there.
     """
     x = checked_point(objective, x)
-    found = objective.evaluations(x[None])
+    found = in_lanes(objective, x[None])
     if not bool(found.ok[0]):
         raise CalibrationError(
             f"Argument `x` must be a point where every run is solved, but at {named_values(objective, x)} the "

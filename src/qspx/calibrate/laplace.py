@@ -19,6 +19,7 @@ from qspx._random import KeyLike, as_key
 from qspx.calibrate.draws import Draws
 from qspx.calibrate.information import Information, fisher_information
 from qspx.calibrate.objective import Objective
+from qspx.calibrate.priors import has_prior
 
 _PROBES = 20_000  # draws for the share inside the box
 
@@ -46,7 +47,7 @@ class Laplace:
         the estimation scale within their bounds; those at a bound as known."""
         info = self.information
         box, free = info.objective.box, info.free
-        flat = np.array([e.prior is None for e in info.objective.estimated]) & free
+        flat = ~has_prior(info.objective) & free
         d = int(free.sum())
         curvature = info.matrix[np.ix_(free, free)]
         value = info.value - float(np.log(box[flat, 1] - box[flat, 0]).sum())
@@ -62,10 +63,10 @@ class Laplace:
         if n < 1:
             raise CalibrationError(f"Argument `n` must be >= 1, but {n} was given.")
         info, kept, tried, found = self.information, 0, 0, []
-        key = as_key(key)
+        now: jax.Array = as_key(key)
         while kept < n:
-            key, now = jax.random.split(key)
-            x = _normal(info, now, max(1024, 2 * (n - kept)))
+            now, this = jax.random.split(now)
+            x = _normal(info, this, max(1024, 2 * (n - kept)))
             good = _within(info, x)
             tried, kept = tried + len(x), kept + int(good.sum())
             found.append(x[good])

@@ -43,6 +43,12 @@ class AbstractNoise(abc.ABC):
             return x
         return jnp.log(x) / (math.log(10.0) if self.scale == "log10" else 1.0)
 
+    def from_scale(self, x: Any) -> Any:
+        """Inverse of `on_scale`."""
+        if self.scale == "lin":
+            return x
+        return jnp.exp(x * (math.log(10.0) if self.scale == "log10" else 1.0))
+
     def log_slope(self, x: Any) -> Any:
         """Log of the derivative of `on_scale`, which turns its density into that of the value itself."""
         if self.scale == "lin":

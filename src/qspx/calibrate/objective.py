@@ -180,9 +180,12 @@ class Objective:
 
     # derivatives ----------------------------------------------------------------------------------------------------
 
-    def evaluate(self, x: Any) -> Evaluation:
-        """Log-posterior with gradient and information, by one sweep of forward sensitivities."""
+    def evaluate(self, x: Any, value: Any = None, weight: Any = None) -> Evaluation:
+        """Log-posterior with gradient and information, by one sweep of forward sensitivities; for other measured
+        `value`s (measurements,) where they are given, each counted `weight` (measurements,) times."""
         x = jnp.asarray(x, float)
+        value = self.value if value is None else value
+        weight = jnp.ones(len(self.value)) if weight is None else weight
 
         def located(x):
             found = self.predict(x)
@@ -198,29 +201,30 @@ class Objective:
             """The log-likelihood with every location and log-sd moved."""
             total = jnp.zeros(())
             for g in self.groups:
-                total = total + _log_likelihood(g, self, found.prediction, found.sd, place, log_sd).sum()
+                each = _log_likelihood(g, self, found.prediction, found.sd, place, log_sd, value)
+                total = total + (weight[g.rows] * each).sum()
             return total
 
-        value, (by_place, by_log_sd) = jax.value_and_grad(shifted, argnums=(0, 1))(zeros, zeros)
+        likelihood, (by_place, by_log_sd) = jax.value_and_grad(shifted, argnums=(0, 1))(zeros, zeros)
         prior, of_prior = jax.value_and_grad(self.log_prior)(x)
         gradient = by_place @ of_place + by_log_sd @ of_log_sd + of_prior
-        information = self._information(found, of_place, of_log_sd) - jax.hessian(self.log_prior)(x)
-        total = _total(value, found.status) + prior
+        information = self._information(found, of_place, of_log_sd, value, weight) - jax.hessian(self.log_prior)(x)
+        total = _total(likelihood, found.status) + prior
         ok = jnp.isfinite(total) & jnp.isfinite(gradient).all() & jnp.isfinite(information).all()
         return Evaluation(total, jnp.where(ok, gradient, 0.0), jnp.where(ok, information, 0.0), ok)
 
-    def _information(self, found: Predictions, of_place: Any, of_log_sd: Any) -> Any:
+    def _information(self, found: Predictions, of_place: Any, of_log_sd: Any, value: Any, weight: Any) -> Any:
         """Expected information; of a censored measurement, that of the event of being so."""
         total = jnp.zeros((len(self.estimated),) * 2)
         for g in self.groups:
             sd, place, log_sd = found.sd[g.rows], of_place[g.rows], of_log_sd[g.rows]
             location, scale = g.noise.information
             seen = self.censored[g.rows] == 0
-            by_place = jnp.where(seen, location / sd**2, 0.0)
-            by_scale = jnp.where(seen, scale, 0.0)
+            by_place = weight[g.rows] * jnp.where(seen, location / sd**2, 0.0)
+            by_scale = weight[g.rows] * jnp.where(seen, scale, 0.0)
             total = total + place.T @ (by_place[:, None] * place) + log_sd.T @ (by_scale[:, None] * log_sd)
             if not seen.all():
-                z = g.noise.residual(self.value[g.rows], found.prediction[g.rows], found.sd[g.rows])
+                z = g.noise.residual(value[g.rows], found.prediction[g.rows], found.sd[g.rows])
                 z = jnp.where(seen, 0.0, z)
                 density = jnp.exp(2 * g.noise.log_standard(z) - g.noise.log_below_standard(z) - _log_above(g.noise, z))
                 moved = -place / sd[:, None] - z[:, None] * log_sd
@@ -250,6 +254,11 @@ class Objective:
         return jax.jit(jax.vmap(self.evaluate))
 
     @functools.cached_property
+    def resampled(self) -> Callable[[Any, Any, Any], Evaluation]:
+        """`evaluate` of each row, with measured values and weights of its own (starts, measurements)."""
+        return jax.jit(jax.vmap(self.evaluate))
+
+    @functools.cached_property
     def predictions(self) -> Callable[[Any], Predictions]:
         """`predict` of each row."""
         return jax.jit(jax.vmap(self.predict))
@@ -265,16 +274,21 @@ def _log_above(noise: AbstractNoise, z: Any) -> Any:
     return noise.log_below_standard(-z)
 
 
-def _log_likelihood(group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None) -> Any:
-    """Of the measurements of a group, shape (k,). `place` and `log_sd` (measurements,) move location and log-sd."""
+def _log_likelihood(
+    group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None, value: Any = None
+) -> Any:
+    """Of the measurements of a group, shape (k,); -inf where prediction or sd are none. `place` and `log_sd`
+    (measurements,) move location and log-sd; `value` (measurements,) stands for what was measured."""
     rows, noise = group.rows, group.noise
-    value, censored = o.value[rows], o.censored[rows]
-    at, spread = noise.on_scale(prediction[rows]), sd[rows]
+    value, censored = (o.value if value is None else value)[rows], o.censored[rows]
+    fine = jnp.isfinite(prediction[rows]) & jnp.isfinite(sd[rows]) & (sd[rows] > 0)
+    fine = fine if noise.scale == "lin" else fine & (prediction[rows] > 0)
+    at, spread = noise.on_scale(jnp.where(fine, prediction[rows], 1.0)), jnp.where(fine, sd[rows], 1.0)
     if place is not None:
         at, spread = at + place[rows], spread * jnp.exp(log_sd[rows])
     z = (noise.on_scale(value) - at) / spread
     each = noise.log_standard(z) - jnp.log(spread) + noise.log_slope(value)
-    if not censored.any():
-        return each
-    below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
-    return jnp.where(censored == 0, each, below)
+    if censored.any():
+        below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
+        each = jnp.where(censored == 0, each, below)
+    return jnp.where(fine, each, -jnp.inf)

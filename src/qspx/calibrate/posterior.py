@@ -1,8 +1,8 @@
 """Draws from the posterior by the No-U-Turn Sampler of BlackJAX (extra `bayes`).
 
-Hoffman & Gelman, J Mach Learn Res 15:1593 (2014); the warm-up is Stan's. The chains move in coordinates in which the box
-is unbounded (a logit of each range, with its Jacobian in the density) and the Fisher information at `x` is the identity,
-so that step sizes fit from the first step. Chains go together, so that their runs fill the lanes of one batch.
+Hoffman & Gelman, J Mach Learn Res 15:1593 (2014); the warm-up is Stan's. The chains move in coordinates in which the
+box is unbounded (a logit of each range, with its Jacobian in the density) and the Fisher information at `x` is the
+identity, so that step sizes fit from the first step. Chains go together, so that their runs fill the lanes of a batch.
 
 The density is likelihood times prior on the estimation scale; a prior that is a density of the parameter itself gets
 the Jacobian of its scale. A parameter without a prior is uniform on its estimation scale within its bounds: that is a
@@ -25,7 +25,9 @@ from qspx._errors import CalibrationError, ConfigError
 from qspx._random import KeyLike, as_key
 from qspx.calibrate.draws import Draws
 from qspx.calibrate.information import checked_point
+from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
+from qspx.calibrate.priors import has_prior, of_parameter
 from qspx.progress import report
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Posterior:
 
     @property
     def verdict(self) -> str:
-        """"converged", or "not converged: " and why."""
+        """ "converged", or "not converged: " and why."""
         d, n = self.diagnostics, len(self.draws)
         worst = d.loc[d["rhat"].fillna(np.inf).idxmax()]
         least = d.loc[d["ess_bulk"].fillna(0.0).idxmin()]
@@ -76,7 +78,8 @@ class Posterior:
     @property
     def flat_priors(self) -> tuple[str, ...]:
         """Parameters without a prior: uniform on the estimation scale within their bounds."""
-        return tuple(e.name for e in self.draws.objective.estimated if e.prior is None)
+        objective = self.draws.objective
+        return tuple(n for n, known in zip(objective.names, has_prior(objective), strict=True) if not known)
 
     @property
     def at_edge(self) -> tuple[str, ...]:
@@ -192,7 +195,7 @@ class _Space(NamedTuple):
         low, high = objective.box.T
         width = high - low
         share = np.clip((x - low) / width, 1e-3, 1 - 1e-3)
-        found = objective.evaluations((low + width * share)[None])
+        found = in_lanes(objective, (low + width * share)[None])
         if not bool(found.ok[0]):
             raise CalibrationError("Argument `x` must be a point where every run is solved; take the best of a fit.")
         slope = width * share * (1 - share)
@@ -208,7 +211,7 @@ class _Space(NamedTuple):
 
     def log_density(self, objective: Objective) -> Any:
         """Of z (estimated,), up to a constant; -inf, with gradient zero, where a run fails."""
-        natural = np.array([e.prior is not None and e.prior_on == "natural" for e in objective.estimated])
+        natural = of_parameter(objective)
 
         def log_density(z: Any) -> Any:
             u = self.centre + jnp.asarray(self.factor) @ z
@@ -246,7 +249,7 @@ def _starts(log_density: Any, key: Any, chains: int, n: int) -> np.ndarray:
 def _collected(objective: Objective, x: np.ndarray, stats: list[np.ndarray], chains: int, draws: int) -> Posterior:
     import arviz_base
     import pandas as pd
-    from arviz_stats.base import array_stats
+    from arviz_stats import base
 
     names = ("lp", "diverging", "acceptance_rate", "energy", "n_steps", "tree_depth")
     values = np.asarray(objective.natural(x))
@@ -256,13 +259,15 @@ def _collected(objective: Objective, x: np.ndarray, stats: list[np.ndarray], cha
             "sample_stats": dict(zip(names, stats, strict=True)),
         }
     )
-    axes = {"chain_axis": 0, "draw_axis": 1}
+    axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
+    whole: Any = base
+    stats_of = whole.array_stats
     rows = [
         (
             name,
-            float(array_stats.rhat(x[..., i], method="rank", **axes)),
-            float(array_stats.ess(x[..., i], method="bulk", **axes)),
-            float(array_stats.ess(x[..., i], method="tail", prob=0.9, **axes)),
+            float(stats_of.rhat(x[..., i], method="rank", **axes)),
+            float(stats_of.ess(x[..., i], method="bulk", **axes)),
+            float(stats_of.ess(x[..., i], method="tail", prob=0.9, **axes)),
         )
         for i, name in enumerate(objective.names)
     ]

@@ -16,8 +16,9 @@ class PreEquilibration:
     amounts stay what they are. Its derivatives are those of the integration, exact to the tolerances.
 
     Args:
-        within: time, in the model's unit, by which the steady state must be reached; a run that changes after a tenth
-            of it has the status NOT_STEADY, and the likelihood is -inf. The model's rates should not depend on time.
+        within: time, in the model's unit, by which the steady state is reached. The run goes on to ten times that;
+            where a state still changes (by more than a thousand times the tolerances), the status is NOT_STEADY, and
+            the likelihood -inf. The model's rates should not depend on time.
         parameters: of the time before only, where they differ from those of the arm: a number, or the name of one.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,7 +14,13 @@ from qspx._errors import CalibrationError, closest
 from qspx._status import STATUS_ADVICE, Status
 from qspx.calibrate.arms import Arms, Given, arms_by_name
 from qspx.calibrate.building import Builder
-from qspx.calibrate.checks import check_every_arm_is_measured, check_problem, checked_estimated
+from qspx.calibrate.checks import (
+    check_every_arm_is_measured,
+    check_problem,
+    checked_estimated,
+    noise_by_observable,
+    runs_in,
+)
 from qspx.calibrate.error_models import AbstractErrorModel
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.names import Names, PerGroup
@@ -74,7 +80,7 @@ class CalibrationProblem:
 
     def __post_init__(self):
         object.__setattr__(self, "estimated", checked_estimated(self.estimated, self.model))
-        check_problem(self._builder, self.measurements, self.noise)
+        check_problem(self._builder, self.measurements)
         if not isinstance(self.arms, EventTable):  # whose subjects without a measurement are no mistake
             check_every_arm_is_measured(tuple(self.given), self.measurements)
         _ = self.objective
@@ -90,13 +96,9 @@ class CalibrationProblem:
 
     @functools.cached_property
     def _builder(self) -> Builder:
-        before = self.preequilibration
-        if before is None or isinstance(before, PreEquilibration):
-            before = {} if before is None else dict.fromkeys(self.given, before)
-        noise = self.noise
-        if isinstance(noise, AbstractErrorModel):
-            noise = dict.fromkeys(self.measurements.observables, noise)
-        names = Names(tuple(e.name for e in self.estimated), self.fixed, self.per_arm, self.per_study)
+        names = Names(self.names, self.fixed, self.per_arm, self.per_study)
+        noise = noise_by_observable(self.noise, self.measurements)
+        before = runs_in(self.preequilibration, self.given)
         return Builder(self.model, self.given, tuple(self.estimated), names, noise, self.prior, before, self.integrator)
 
     @functools.cached_property
@@ -105,9 +107,21 @@ class CalibrationProblem:
         return self._builder.objective(self.measurements)
 
     def with_measurements(self, measurements: Measurements) -> CalibrationProblem:
-        """The same problem for other measurements, of all arms or some."""
-        arms = {name: each for name, each in self.given.items() if name in measurements.arms}
-        return dataclasses.replace(self, measurements=measurements, arms=arms)
+        """The same problem for other measurements, of all arms and studies or some. Raises `CalibrationError` where
+        nothing tells about an estimated parameter any more."""
+        measured = set(measurements.arms)
+        arms = {name: each for name, each in self.given.items() if name in measured}
+        before = self.preequilibration
+        if isinstance(before, Mapping):
+            before = {name: each for name, each in before.items() if name in arms}
+        return dataclasses.replace(
+            self,
+            measurements=measurements,
+            arms=arms,
+            per_arm=_only(self.per_arm, arms),
+            per_study=_only(self.per_study, set(measurements.study)),
+            preequilibration=before,
+        )
 
     # coordinates ----------------------------------------------------------------------------------------------------
 
@@ -138,41 +152,49 @@ class CalibrationProblem:
                 raise CalibrationError(f"`{name}` must lie inside its bounds {low:g} to {high:g}, but is {value:g}.")
         return self.objective.coordinates([{**self.start, **values}[name] for name in self.names])
 
+    @functools.cached_property
+    def _compiled(self) -> dict[str, Any]:
+        """Functions of coordinates (estimated,), or of rows of them."""
+        o = self.objective
+        names = ("log_likelihood", "log_likelihoods", "log_posterior", "residuals", "predict")
+        return {name: _of_rows(getattr(o, name)) for name in names}
+
     # functions ------------------------------------------------------------------------------------------------------
 
     def log_likelihood(self, values: Values) -> jax.Array:
         """Of values by name, or of coordinates (estimated,), or of each row of coordinates (starts, estimated); -inf
         where a run fails. Differentiable by coordinates."""
-        return _rowwise(self.objective.log_likelihood, self.coordinates(values))
+        return self._compiled["log_likelihood"](self.coordinates(values))
 
     def log_posterior(self, values: Values) -> jax.Array:
         """The same with the priors."""
-        return _rowwise(self.objective.log_posterior, self.coordinates(values))
+        return self._compiled["log_posterior"](self.coordinates(values))
 
     def residuals(self, values: Values) -> jax.Array:
         """Standardised residuals (measurements,), or (starts, measurements); see `Objective.residuals`."""
-        return _rowwise(self.objective.residuals, self.coordinates(values))
+        return self._compiled["residuals"](self.coordinates(values))
 
     def predict(self, values: Values) -> pd.DataFrame:
         """The measurements with prediction, sd (on the scale of the noise; of the mean, where one was measured),
         standardised residual, and status of the run; NaN where it failed."""
         x = np.asarray(self.coordinates(values))
-        found = self.objective.predict(x)
+        found = self._compiled["predict"](x)
         status = np.asarray(found.status)[self.objective.run]
         solved, frame = status == Status.OK, self.measurements.to_dataframe()
         frame = frame.rename(columns={"sd": "given_sd"})
         frame["prediction"] = np.where(solved, found.prediction, np.nan)
         frame["sd"] = np.where(solved, found.sd, np.nan)
-        frame["residual"] = np.asarray(self.objective.residuals(x))
+        frame["residual"] = np.asarray(self.residuals(x))
         frame["status"] = [Status(int(s)).name.lower() for s in status]
         return frame
 
     def curves(self, values: Values, times: Sequence[float] | np.ndarray) -> pd.DataFrame:
-        """Every observable in the arms where it was measured, at common `times` in the model's unit: study, arm,
-        observable, time, prediction, status."""
+        """Every observable in the arms where it was measured, at common `times` in the model's unit: observable,
+        arm, study, time, unit, prediction, status."""
         m = self.measurements
-        kinds = list(dict.fromkeys(zip(m.observable, m.arm, m.study, strict=True)))
-        first = [list(zip(m.observable, m.arm, m.study, strict=True)).index(kind) for kind in kinds]
+        everything = list(zip(m.observable, m.arm, m.study, strict=True))
+        kinds = list(dict.fromkeys(everything))
+        first = [everything.index(kind) for kind in kinds]
         times = np.asarray(times, dtype=float)
         size = len(kinds) * len(times)
         dense = dataclasses.replace(
@@ -182,8 +204,8 @@ class CalibrationProblem:
             censored=np.zeros(size, int),
         )
         objective = self._builder.objective(dense)
-        found = objective.predict(np.asarray(self.coordinates(values)))
-        frame = dense.to_dataframe()[["study", "arm", "observable", "time", "unit"]]
+        found = jax.jit(objective.predict)(np.asarray(self.coordinates(values)))
+        frame = dense.to_dataframe().drop(columns=["subject", "value", "sd", "n", "censored", "before", "replicate"])
         status = np.asarray(found.status)[objective.run]
         frame["prediction"] = np.where(status == Status.OK, found.prediction, np.nan)
         frame["status"] = [Status(int(s)).name.lower() for s in status]
@@ -192,8 +214,8 @@ class CalibrationProblem:
     def diagnose(self, values: Values | None = None) -> str:
         """Why the log-posterior is not finite, in words: runs that fail, measurements without a likelihood, priors."""
         x = np.asarray(self.coordinates(self.start if values is None else values))
-        found = self.objective.predict(x)
-        status, each = np.asarray(found.status), np.asarray(self.objective.log_likelihoods(x))
+        found = self._compiled["predict"](x)
+        status, each = np.asarray(found.status), np.asarray(self._compiled["log_likelihoods"](x))
         lines, m, run = [], self.measurements, self.objective.run
         for r in np.flatnonzero(status != Status.OK):
             i, code = int(np.flatnonzero(run == r)[0]), Status(int(status[r]))
@@ -207,7 +229,7 @@ class CalibrationProblem:
             )
         if not np.isfinite(prior := float(self.objective.log_prior(x))):
             lines.append(f"the log-prior is {prior:g}: a value lies outside the support of its prior")
-        return "\n".join(lines) or f"log-posterior {float(self.objective.log_posterior(x)):g}: nothing is wrong"
+        return "\n".join(lines) or f"log-posterior {float(self.log_posterior(x)):g}: nothing is wrong"
 
     def table(self) -> pd.DataFrame:
         """What is estimated: unit, start, bounds, scale and prior of each."""
@@ -228,5 +250,10 @@ class CalibrationProblem:
         )
 
 
-def _rowwise(function: Any, x: Any) -> Any:
-    return jax.vmap(function)(x) if np.ndim(x) == 2 else function(x)
+def _of_rows(function: Any) -> Any:
+    one, many = jax.jit(function), jax.jit(jax.vmap(function))
+    return lambda x: many(x) if np.ndim(x) == 2 else one(x)
+
+
+def _only(said: PerGroup, known: Container[str]) -> PerGroup:
+    return {name: {k: v for k, v in groups.items() if k in known} for name, groups in said.items()}

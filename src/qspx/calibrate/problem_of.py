@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from qspx._errors import CalibrationError
 from qspx.calibrate.objective import Objective
-
-
-class HasObjective(Protocol):
-    """A problem, by what a fit needs of it."""
-
-    @property
-    def objective(self) -> Objective: ...
 
 
 def objective_of(problem: Any) -> Objective:

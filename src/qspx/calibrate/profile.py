@@ -3,8 +3,8 @@
     PL(p) = max over the other parameters of log-posterior,   interval {p: PL(best) - PL(p) <= ½ χ²₁(level)}
 
 1.9207 at 95 %. The interval needs no parabola, follows curved valleys, and is open where the data allow any value: a
-flat profile is a parameter that is not identifiable, one that stays below the threshold on one side only is practically
-not identifiable. Values between points are interpolated on the root of the difference, which is straight for a parabola.
+flat profile is a parameter that is not identifiable, one that stays below the threshold on one side only is
+practically not identifiable. The ends are interpolated on the root of the loss, which is straight for a parabola.
 
 Raue et al., Bioinformatics 25:1923 (2009), doi:10.1093/bioinformatics/btp358. It tells that something is wrong when a
 profile rises above its start (a better fit was found: `improved`), or has gaps (`failed`).
@@ -137,7 +137,8 @@ class Profiles:
         if axes is None:
             across = min(3, len(self.of))
             down = math.ceil(len(self.of) / across)
-            axes = plt.subplots(down, across, figsize=(3.4 * across, 2.8 * down), squeeze=False, layout="constrained")[1]
+            size = (3.4 * across, 2.8 * down)
+            axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")[1]
         axes = np.asarray(axes).ravel()
         for p, ax in zip(self.of.values(), axes, strict=False):
             p.plot(ax)
@@ -185,7 +186,7 @@ def profile(
     threshold = 0.5 * z_of(level) ** 2
 
     def evaluate(x: np.ndarray, rows: np.ndarray):
-        return in_lanes(objective.evaluations, x)
+        return in_lanes(objective, x)
 
     start = refine(evaluate, x[None], objective.box, np.zeros((1, len(x)), bool))
     if not np.isfinite(start.value[0]):
@@ -210,11 +211,19 @@ def profile(
                     asked[key] = walks[key].steps.send(_row(found, row))
                 except StopIteration:
                     bar.advance()
-    return _collected(objective, names, walks, start, level, threshold, count)
+    profiles, best = _collected(objective, names, walks, start, threshold), start
+    better = min((point for walk in walks.values() for point in walk.points), key=lambda p: p[1])
+    if better[1] < -NOTEWORTHY:
+        best = refine(evaluate, better[0][None], objective.box, np.zeros((1, len(x)), bool))
+        count += best.evaluations
+    improved = float(best.value[0] - start.value[0])
+    return Profiles(objective, profiles, best.x[0], improved, level, count)
 
 
 def _row(found: Refined, i: int) -> Refined:
-    return Refined(*(a[i : i + 1] for a in found[:5]), found.evaluations)
+    x, value, gradient, information, outcome, count = found
+    one = slice(i, i + 1)
+    return Refined(x[one], value[one], gradient[one], information[one], outcome[one], count)
 
 
 class _Walk:
@@ -308,18 +317,14 @@ def _collected(
     names: Sequence[str],
     walks: Mapping[tuple[str, int], _Walk],
     start: Refined,
-    level: float,
     threshold: float,
-    evaluations: int,
-) -> Profiles:
-    profiles, best, improved = {}, start.x[0], 0.0
+) -> dict[str, Profile]:
+    profiles = {}
     for name in names:
         left, right = walks[name, -1], walks[name, 1]
         i = left.i
         points = sorted([*left.points, (start.x[0], 0.0), *right.points], key=lambda p: p[0][i])
         x, drop = np.stack([p[0] for p in points]), np.array([p[1] for p in points])
-        if -drop.min() > max(improved, NOTEWORTHY):
-            improved, best = float(-drop.min()), x[int(np.argmin(drop))]
         edges = []
         for walk in (left, right):
             at = start.x[0].copy()
@@ -331,7 +336,7 @@ def _collected(
                         ((0, left), (-1, right)))  # fmt: skip
         interval, failed = (edges[0], edges[1]), left.failed + right.failed
         profiles[name] = Profile(name, x, values, drop, threshold, interval, ends, failed, leaning)  # type: ignore[arg-type]
-    return Profiles(objective, profiles, best, improved, level, evaluations)
+    return profiles
 
 
 def _at_bounds(objective: Objective, x: np.ndarray, but: int) -> tuple[str, ...]:

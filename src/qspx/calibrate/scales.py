@@ -14,6 +14,7 @@ SCALES = ("lin", "log", "log10", "logit")
 def to_natural(x: Any, scale: np.ndarray, low: np.ndarray, high: np.ndarray) -> Any:
     """Parameters at estimation coordinates `x` (..., parameters). `scale` holds places in `SCALES`; `low` and `high`
     are what a logit lies between (elsewhere they are not used)."""
+    scale, low, high = (np.broadcast_to(a, jnp.shape(x)) for a in (scale, low, high))
     base = jnp.where(scale == 2, math.log(10.0), 1.0)
     is_log, is_logit = (scale == 1) | (scale == 2), scale == 3
     exponential = jnp.exp(jnp.where(is_log, x * base, 0.0))

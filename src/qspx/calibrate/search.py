@@ -93,6 +93,12 @@ class Evaluator:
         """Coordinates on the estimation scale."""
         return np.clip(self.low + self.width * place, *self.objective.box.T)
 
+    def _coordinates(self, place: np.ndarray) -> np.ndarray:
+        """On the estimation scale, filled up with NaN."""
+        filled = np.full((_size(len(place)), place.shape[1]), np.nan)
+        filled[: len(place)] = self.x(place)
+        return filled
+
     def evaluations(self, place: np.ndarray) -> Evaluation:
         """Log-posterior, gradient and information per unit of the box, with `ok`, of each row."""
         parts = [self._evaluated(place[i : i + SIZES[-1]]) for i in range(0, len(place), SIZES[-1])]
@@ -106,27 +112,39 @@ class Evaluator:
 
     def _evaluated(self, place: np.ndarray) -> Evaluation:
         n = len(place)
-        value, gradient, information, ok = (np.asarray(a)[:n] for a in self.objective.evaluations(self._padded(place)))
+        value, gradient, information, ok = (
+            np.asarray(a)[:n] for a in self.objective.evaluations(self._coordinates(place))
+        )
         scaled = information * self.width[:, None] * self.width
         return Evaluation(np.where(ok, value, -np.inf), gradient * self.width, scaled, ok)
 
     def _differentiated(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n = len(place)
-        value, gradient = (np.asarray(a)[:n] for a in self.objective.values_and_gradients(self._padded(place)))
+        value, gradient = (np.asarray(a)[:n] for a in self.objective.values_and_gradients(self._coordinates(place)))
         ok = np.isfinite(value) & np.isfinite(gradient).all(axis=1)
         return np.where(ok, value, -np.inf), np.where(ok[:, None], gradient, 0.0) * self.width
 
-    def _padded(self, place: np.ndarray) -> np.ndarray:
-        size = next(size for size in SIZES if size >= len(place))
-        padded = np.full((size, place.shape[1]), np.nan)
-        padded[: len(place)] = self.x(place)
-        return padded
+
+def padded(rows: np.ndarray) -> np.ndarray:
+    """Rows up to the next size of a batch, those added a copy of the last."""
+    size = _size(len(rows))
+    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+
+
+def _size(rows: int) -> int:
+    """Of the batch that holds so many rows."""
+    return next((size for size in SIZES if size >= rows), -(-rows // SIZES[-1]) * SIZES[-1])
 
 
 class AbstractMethod(abc.ABC):
     """A way to search. One step of every running start at a time; the driver `fit` drops those that are done."""
 
     max_iterations: int
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the numbers depend on, by name, of a dataclass; a method that holds functions gives a digest of them."""
+        return {"method": type(self).__name__} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @abc.abstractmethod
     def begin(self, evaluator: Evaluator, place: np.ndarray, found: Evaluation) -> dict[str, np.ndarray]:

@@ -24,6 +24,11 @@ class AbstractStarts(abc.ABC):
 
     n: int
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is drawn, of a dataclass."""
+        return {"starts": type(self).__name__} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
     @abc.abstractmethod
     def candidates(self, objective: Objective, seed: tuple[int, ...]) -> np.ndarray:
         """Places in the unit box, shape (candidates, estimated), at least `n` of them."""
@@ -42,7 +47,7 @@ class LatinHypercubeStarts(AbstractStarts):
 
     def candidates(self, objective: Objective, seed: tuple[int, ...]) -> np.ndarray:
         draw = qmc.LatinHypercube(d=len(objective.estimated), rng=np.random.default_rng(seed))
-        return np.concatenate([draw.random(self.n) for _ in range(self.oversample)])
+        return _placed(objective, np.concatenate([draw.random(self.n) for _ in range(self.oversample)]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +64,7 @@ class SobolStarts(AbstractStarts):
     def candidates(self, objective: Objective, seed: tuple[int, ...]) -> np.ndarray:
         draw = qmc.Sobol(d=len(objective.estimated), scramble=True, rng=np.random.default_rng(seed))
         most = self.n * self.oversample
-        return draw.random_base2(math.ceil(math.log2(max(most, 2))))[:most]
+        return _placed(objective, draw.random_base2(math.ceil(math.log2(max(most, 2))))[:most])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +129,16 @@ class GivenStarts(AbstractStarts):
             )
         low, high = objective.box.T
         return (np.clip(objective.coordinates(self.values), low, high) - low) / (high - low)
+
+
+def _placed(objective: Objective, share: np.ndarray) -> np.ndarray:
+    """Places of draws that are uniform in the box, but for a logit, which has hardly a bound: uniform in the parameter
+    itself."""
+    low, high = objective.box.T
+    logit = np.array([e.scale == "logit" for e in objective.estimated])
+    inside = np.clip(share, 1e-12, 1 - 1e-12)
+    x = np.where(logit, np.log(inside) - np.log1p(-inside), low + (high - low) * share)
+    return np.where(logit, (x - low) / (high - low), share)
 
 
 def _check_counts(starts: Any) -> None:

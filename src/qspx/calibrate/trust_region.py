@@ -42,7 +42,7 @@ class TrustRegion(AbstractMethod):
     value_tolerance: float = 1e-8
     gradient_tolerance: float = 1e-6
     step_tolerance: float = 1e-8
-    radius: float = 0.1
+    radius: float = 0.2
 
     def __post_init__(self):
         for name in ("max_iterations", "value_tolerance", "gradient_tolerance", "step_tolerance", "radius"):

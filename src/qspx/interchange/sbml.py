@@ -89,16 +89,21 @@ def read_sbml(path: str | Path, *, ordinary_fast: bool = False) -> SbmlModel:
     from qspx.interchange.sbml_source import write_source
 
     document = read_document(path, ordinary_fast=ordinary_fast)
-    why = ""
     written = write_source(document, units=True)
     try:
-        model = _run(written.text, Path(path).stem)
+        return _related(document, _run(written.text, Path(path).stem), written, "")
     except UnitError as error:
         why = re.sub(r" \(\S+\.py:\d+: `.*?`\)", "", " ".join(str(error).split()))  # lines of a text that is not kept
         note = f"every unit is left out, since those of the file do not fit its formulas ({_short(why)})"
-        written = write_source(document, units=False, note=note)
-        model = _run(written.text, Path(path).stem)
-    return _related(document, model, written, why)
+        return dimensionless_model(document, note=note, why=why)
+
+
+def dimensionless_model(document: Document, *, note: str = "", why: str = "") -> SbmlModel:
+    """The model of an SBML document in pure numbers; `note` is for its text, `why` says the reason."""
+    from qspx.interchange.sbml_source import write_source
+
+    written = write_source(document, units=False, note=note)
+    return _related(document, _run(written.text, Path(document.file).stem), written, why)
 
 
 def _related(document: Document, model: AbstractModel, written, why: str) -> SbmlModel:
