@@ -1,7 +1,7 @@
 """In-vitro killing of tumour cells by a bispecific T-cell engager: trimers form, and kill in proportion to an effect.
 
-The assay is that of teclistamab on NCI-H929 myeloma cells: 48 h, five T cells per target cell (Pillarisetti et al., Blood
-Adv 2020;4:4538-4549, doi 10.1182/bloodadvances.2020002393, Figure 1A). Binding is mass action (Schropp et al., CPT
+The assay is that of teclistamab on NCI-H929 myeloma cells: 48 h, five T cells per target cell (Pillarisetti et al.,
+Blood Adv 2020;4:4538-4549, doi 10.1182/bloodadvances.2020002393, Figure 1A). Binding is mass action (Schropp et al., CPT
 Pharmacometrics Syst Pharmacol 2019;8:177-187, without cooperativity); free receptors and dimers turn over, trimers do
 not; a target cell that dies gives the CD3 of its trimers back (the structure of a poster at ACoP 2023 by Metrum).
 The death rate is a Hill function of trimers per living target cell.

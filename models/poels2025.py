@@ -1,4 +1,4 @@
-"""BCMA x CD3 engagers in myeloma: drug in blood and marrow, trimers, tumour kill, cytokine release. Elranatamab, teclistamab.
+"""BCMA x CD3 engagers in myeloma: drug in blood and marrow, trimers, tumour kill, cytokine release. Elranatamab.
 
 Poels et al., npj Syst Biol Appl 2025;11:102 (Supplementary Note 1, Eqs 1-39, Supplementary Tables 1-4, as transcribed).
 Units of the publication: h, pM, cells per µL, pg/mL. Left out: M-protein and free light chains, which nothing else

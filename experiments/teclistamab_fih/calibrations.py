@@ -13,9 +13,6 @@ import pharmacokinetics as pk
 from systems import MIAO, POELS
 
 import qspx
-from qspx.calibrate.identifiability import identifiability
-from qspx.calibrate.laplace import laplace
-from qspx.calibrate.profile import profile
 
 SEED = 20_26
 
@@ -41,8 +38,8 @@ def calibrate(title, problem, starts, *, note="", judged=False, profiled=(), at=
     `profiled`: parameters whose profile is computed."""
     fit = qspx.fit(problem, key=SEED, starts=starts, progress=False)
     place = fit.x if at is None else np.asarray(problem.coordinates({**fit.parameters, **at}))
-    verdict = identifiability(problem.objective, place) if judged else None
-    profiles = profile(problem.objective, fit.x, list(profiled), progress=False) if profiled else None
+    verdict = qspx.identifiability(problem.objective, place) if judged else None
+    profiles = qspx.profile(problem.objective, fit.x, list(profiled), progress=False) if profiled else None
     print(f"{title}: log-posterior {fit.value:.2f}, {fit.hits()} of {starts} starts", flush=True)
     return Calibration(title, problem, fit, note, verdict, profiles)
 
@@ -90,7 +87,8 @@ def of_killing(quick: bool) -> dict[str, Calibration]:
         "Killing, binding model, rising limb", killing.binding(**rising), starts, judged=True,
         profiled=() if quick else ("hill",),
         note=f"Points up to {killing.RISING:g} nM, affinities as measured. The Hill coefficient has a prior (median 2, "
-        "CV 60 %, assumed): between 0.03 and 0.1 nM the curve jumps from nothing to half, so that the data bound it from "
+        "CV 60 %, assumed): between 0.03 and 0.1 nM the curve jumps from nothing to half, so that the data bound "
+        "it from "
         "below only.",
     )  # fmt: skip
     at = {**literature, "X50": mechanism.values["X50"], "kmax": mechanism.values["kmax"]}
@@ -122,7 +120,7 @@ def of_cytokine(quick: bool, pharmacokinetics: dict[str, float]) -> dict[str, Ca
 
 def draws_of(one: Calibration, names: tuple[str, ...], n: int) -> np.ndarray:
     """Draws of some parameters by Laplace's approximation, shape (n, names)."""
-    found = laplace(one.problem.objective, one.fit.x).sample(SEED, n)
+    found = qspx.laplace(one.problem.objective, one.fit.x).sample(SEED, n)
     return np.column_stack([found.column(name) for name in names])
 
 

@@ -64,7 +64,10 @@ def mabel(curve: Curve, model: Any, central: float, source: str, draws: int) -> 
     matches = {
         "total Cmax, central volume": (bolus(central), [bolus(v) for v in prior * central / np.median(prior)], "total"),
         "free average of day 1": (
-            fih.SimulatedMatch(qspx.Average("C_free", end=24.0), IV, "free", model, source=source), None, "free"),
+            fih.SimulatedMatch(qspx.Average("C_free", end=24.0), IV, "free", model, source=source),
+            None,
+            "free",
+        ),
         "free in marrow, Cmax": (simulated("C_marrow", "free"), None, "free"),
         "total Cavg over 14 days": (simulated("C_total", "total", qspx.Average), None, "total"),
     }
@@ -85,11 +88,14 @@ def mabel(curve: Curve, model: Any, central: float, source: str, draws: int) -> 
 
 def modified_mabel(curve: Curve, model: Any, central: float, source: str) -> list[Any]:
     """EC50 of patients' own marrow cells."""
-    primary = potency_of(PATIENTS, curve.slope, "depletion of BCMA+ cells in patients' marrow", "primary marrow samples")
+    primary = potency_of(
+        PATIENTS, curve.slope, "depletion of BCMA+ cells in patients' marrow", "primary marrow samples"
+    )
     activation = potency_of(ACTIVATION, curve.slope, "T-cell activation (not cytokine release)")
     marrow = fih.SimulatedMatch(qspx.Max("C_marrow", end=HOURS), IV, "free", model, source=source)
     return [
-        fih.ModifiedMabel(potency=primary, match=fih.BolusCmax(central, source), analyte="total", cytokines=(activation,),
+        fih.ModifiedMabel(potency=primary, match=fih.BolusCmax(central, source), analyte="total",
+                          cytokines=(activation,),
                           label="modified MABEL: EC50 patient marrow, total Cmax"),
         fih.ModifiedMabel(potency=primary, match=marrow, analyte="free", cytokines=(activation,),
                           label="modified MABEL: EC50 patient marrow, free in marrow"),
@@ -109,7 +115,9 @@ def occupancy(central: float, source: str) -> list[Any]:
 def criteria(ratios: Mapping[float, float]) -> list[Any]:
     """Peak trimers per myeloma cell in marrow, against what kills in vitro. `ratios`: trimers at each effect over those
     at EC20. The levels are those of MABEL; nothing clinical enters."""
-    source = "trimers per cell at this effect in vitro (models/killing_assay.py fitted to H929), same receptor densities"
+    source = (
+        "trimers per cell at this effect in vitro (models/killing_assay.py fitted to H929), same receptor densities"
+    )
     peak = qspx.Max("signal", end=HOURS)
     found = [fih.Qsp(metric=peak, threshold=ratios[x], quantile=q, regimen=IV, threshold_source=source,
                      label=f"QSP: trimers of EC{100 * x:g}, {who}")

@@ -47,7 +47,9 @@ def problem(model, estimated, *, column="median", top=float("inf"), digitisation
     frame = killing(column, top)
     data = qspx.Measurements.from_dataframe(frame, model, time_unit="h", units={"cytotoxicity": ""},
                                             observables="cytotoxicity")  # fmt: skip
-    given = {arm: qspx.Regimen.single(c, "nM", "C") for arm, c in zip(frame["arm"], frame["concentration"], strict=True)}
+    given = {
+        arm: qspx.Regimen.single(c, "nM", "C") for arm, c in zip(frame["arm"], frame["concentration"], strict=True)
+    }
     scatter = qspx.Estimated("sd", (0.003, 0.3), 0.03)
     return qspx.CalibrationProblem(model, data, [*estimated, scatter], qspx.Combined("sd", digitisation), given,
                                    fixed=fixed or {}, integrator=INTEGRATOR)  # fmt: skip

@@ -89,8 +89,8 @@ def predicted(label: str, model: Any, population: Any, size: Size) -> pd.DataFra
 
 
 def other_marrow(trimers: float) -> float:
-    """Dose [µg/kg IV] of the typical patient for the trimers of EC20 in the marrow of Menon 2026, whose receptor numbers
-    are others (2,000 BCMA and 100,000 CD3 per cell): the curve in vitro tells their product only."""
+    """Dose [µg/kg IV] of the typical patient for the trimers of EC20 in the marrow of Menon 2026, whose receptor
+    numbers are others (2,000 BCMA and 100,000 CD3 per cell): the curve in vitro tells their product only."""
     model = systems.ISB.teclistamab()
     numbers = [(model.parameters[a].value, killing.ASSAY.parameters[b].value)
                for a, b in (("BCMA_per_PC", "BCMA_per_cell"), ("CD3_per_T", "CD3_per_T"))]  # fmt: skip
@@ -102,7 +102,7 @@ def alternatives(affinity: float, without_hook: float) -> list[fih.Alternative]:
     return [
         fih.Alternative(f"affinity for CD3 {affinity:.3g} nM", "what the flat top of the killing curve asks for",
                         parameters={"KD_CD3": 1000 * affinity, "X_vitro": without_hook}),
-        fih.Alternative("BCMA 2,000 per myeloma cell", "Menon 2026; H929 as before", parameters={"BCMA_per_MM": 2000.0}),
+        fih.Alternative("BCMA 2,000 per myeloma cell", "Menon 2026; H929 as it was", parameters={"BCMA_per_MM": 2e3}),
         fih.Alternative("affinity for BCMA 0.18 nM", "a public model of teclistamab", parameters={"KD_BCMA": 180.0}),
         fih.Alternative("soluble BCMA 20 nM", "a public model of teclistamab", parameters={"s0": 20_000.0}),
         fih.Alternative("soluble BCMA 1 nM", "little disease", parameters={"s0": 1000.0}),
@@ -146,10 +146,11 @@ def main(out: Path, quick: bool) -> Path:
     second = rationale(after, population_after, again, size, known, out / "after")
     as_published = systems.calibrated(reference, in_man, {})
     third = rationale(as_published, systems.calibrated_population(as_published),
-                      doses.cytokine(LIMITS_IL6, "swept: no accepted limit exists"), size, known, out / "il6")  # fmt: skip
+                      doses.cytokine(LIMITS_IL6, "swept: no accepted limit exists"), size, known,
+                      out / "il6")  # fmt: skip
 
     blocks = sections.sections(
-        pharmacokinetics=pharmacokinetics, killed=killed, released=released, levels=levels,
+        before=before, pharmacokinetics=pharmacokinetics, killed=killed, released=released, levels=levels,
         choices=calibrations.pk_under_other_choices(quick), rationales=(first, second, third),
         predictions=pd.concat([predicted("before the first patient", before, population_before, size),
                                predicted("calibrated", after, population_after, size)]),

@@ -25,7 +25,8 @@ CONTEXT = fih.RationaleContext(
     product="Teclistamab",
     mechanism="Bispecific IgG4 antibody that binds BCMA on myeloma cells and CD3 on T cells.",
     indication="Relapsed or refractory multiple myeloma",
-    question_of_interest="Which intravenous starting dose do the methods give from what could be known before the first "
+    question_of_interest="Which intravenous starting dose do the methods give from what could be known before the "
+    "first "
     "patient, and how does it compare with what happened?",
     context_of_use="Retrospective: a test of methods and models on public data. No decision rests on it.",
     model_influence="None on a decision; the comparison judges the model.",
@@ -33,24 +34,30 @@ CONTEXT = fih.RationaleContext(
     model_risk="Not applicable to a retrospective comparison",
     model_impact="Not applicable to a retrospective comparison",
     route="intravenous",
-    population_description="Virtual adults of 70 kg; spread of pharmacokinetics from Betts 2018 (antibodies), of soluble "
+    population_description="Virtual adults of 70 kg; spread of pharmacokinetics from Betts 2018 (antibodies), of "
+    "soluble "
     "BCMA from Hibma 2026, of cells and receptors from ranges of Poels 2025, shapes and some widths assumed.",
 )
 
 LIMITATIONS = [
-    "The system around the drug (marrow, T cells, soluble BCMA) was published in 2025 and parts of it were estimated on "
-    "elranatamab in man: nothing of teclistamab in man enters the doses of sections 1 to 11, but not all of what does was "
+    "The system around the drug (marrow, T cells, soluble BCMA) was published in 2025 and parts of it were "
+    "estimated on "
+    "elranatamab in man: nothing of teclistamab in man enters the doses of sections 1 to 11, but not all of what "
+    "does was "
     "known in 2017.",
-    "The equilibrium of trimers falls beyond 3 nM with the affinities as measured; the killing curve stays flat to 512 nM. "
+    "The equilibrium of trimers falls beyond 3 nM with the affinities as measured; the killing curve stays flat to "
+    "512 nM. "
     "The binding model is wrong there, and only its rising limb is used.",
     "Receptor numbers of H929 and of patients' myeloma cells are assumed equal; the killing curve tells the product of "
     "receptor numbers over affinities only. Median numbers in patients that have been reported are lower.",
-    "Two public descriptions of marrow differ 30-fold in trimers per cell at equal free drug (volumes and cell numbers).",
+    "Two public descriptions of marrow differ 30-fold in trimers per cell at equal free drug (volumes and cell "
+    "numbers).",
     "The serum assay is taken to measure total drug; free drug in serum would be about a tenth at these doses.",
     "The digitised IV points mix patients of a cohort, so that the scatter around the curve holds differences between "
     "patients, and the data cannot tell them apart.",
     "All coefficients of variation tagged assumed are ours; the width of the 95 % criterion follows from them.",
-    "Killing of normal BCMA-positive cells, cytokines other than IL-6, antibodies against the drug and premedication are "
+    "Killing of normal BCMA-positive cells, cytokines other than IL-6, antibodies against the drug and "
+    "premedication are "
     "not modelled.",
 ]
 
@@ -69,7 +76,8 @@ def outcome_table(rationales: tuple[Any, Any, Any]) -> pd.DataFrame:
 def sections(**found: Any) -> list[Any]:
     """Blocks for `write_report`."""
     parts = (what_happened(found["rationales"], found["predictions"], found["menon"]),
-             human_pk(found["pharmacokinetics"], found["choices"]), in_vitro(found["killed"], found["levels"]),
+             human_pk(found["pharmacokinetics"], found["choices"], found["before"]),
+             in_vitro(found["killed"], found["levels"]),
              il6_section(found["released"]), virtual(found["populations"]), wrong(found))  # fmt: skip
     return [block for part in parts for block in part]
 
@@ -77,10 +85,14 @@ def sections(**found: Any) -> list[Any]:
 def what_happened(rationales: tuple[Any, Any, Any], predictions: pd.DataFrame, menon: float) -> Iterator[Any]:
     yield Heading("What happened, beside every method", "outcome")
     yield text(
-        f"The trial began with {STARTED:g} µg/kg intravenously every two weeks; first responses came at {RESPONDED:g} µg/kg "
-        f"intravenously, {RESPONDED / STARTED:.0f} times the start, or {fih.steps_between(STARTED, RESPONDED):.1f} half-log "
-        "steps. “Before” uses the pharmacokinetics of a typical antibody; “after” those fitted to teclistamab in man, which "
-        "no first-in-human dose could have used. No threshold was chosen with these outcomes in view: the levels are those "
+        f"The trial began with {STARTED:g} µg/kg intravenously every two weeks; first responses came at "
+        f"{RESPONDED:g} µg/kg "
+        f"intravenously, {RESPONDED / STARTED:.0f} times the start, or {fih.steps_between(STARTED, RESPONDED):.1f} "
+        "half-log "
+        "steps. “Before” uses the pharmacokinetics of a typical antibody; “after” those fitted to teclistamab in "
+        "man, which "
+        "no first-in-human dose could have used. No threshold was chosen with these outcomes in view: the levels "
+        "are those "
         "of MABEL (10, 20 and 50 % of the effect in vitro)."
     )  # fmt: skip
     yield frame_table(
@@ -103,16 +115,19 @@ def what_happened(rationales: tuple[Any, Any, Any], predictions: pd.DataFrame, m
                 "share_above_EC20": "Share above EC20", "occupied": "BCMA occupied", "IL6": "IL-6"},
         units={"dose": "µg/kg", "signal_5": "÷ EC20", "signal_50": "÷ EC20", "signal_95": "÷ EC20", "IL6": "pg/mL"},
         notes=("Trimers: peak per myeloma cell in marrow over those of EC20 in vitro. Before the first patient IL-6 is "
-               "that of the published release (elranatamab); calibrated, that of the fitted release under dexamethasone.",),
+               "that of the published release (elranatamab); calibrated, that of the fitted release under "
+               "dexamethasone.",),
     )  # fmt: skip
     yield text(
-        f"In the marrow of Menon 2026 (0.37 L with 1.8·10⁹ T cells, in place of 1.75 L) the typical patient reaches the "
-        f"trimers of EC20 at {menon:.3g} µg/kg intravenously: the same molecule, the same killing curve, another public "
+        f"In the marrow of Menon 2026 (0.37 L with 1.8·10⁹ T cells, in place of 1.75 L) the typical patient "
+        "reaches the "
+        f"trimers of EC20 at {menon:.3g} µg/kg intravenously: the same molecule, the same killing curve, another "
+        "public "
         "description of marrow."
     )
 
 
-def human_pk(fits: dict[str, Any], choices: pd.DataFrame) -> Iterator[Any]:
+def human_pk(fits: dict[str, Any], choices: pd.DataFrame, before: Any) -> Iterator[Any]:
     yield Heading("Calibration: human pharmacokinetics", "calibration-pk")
     yield text(
         "Concentrations were digitised from figures; reading them off is taken to add 10 % (standard deviation of the "
@@ -127,11 +142,13 @@ def human_pk(fits: dict[str, Any], choices: pd.DataFrame) -> Iterator[Any]:
                       titles={"low": "2.5 %", "high": "97.5 %", "inside": "Published value inside"},
                       notes=("Miao 2023, 338 patients. CL1, CL2 in L/day, V1 in L, ka per day.",))  # fmt: skip
     task = pk.Task(MIAO.Miao2023(), "C", "central")
-    errors = [pk.fold_errors(task, "published"),
+    prior = pk.fold_errors(pk.Task(before, "total_ng_mL", "A"), "before the first patient")
+    errors = [prior[prior["arm"] != "SC step-up"], pk.fold_errors(task, "published"),
               pk.fold_errors(task, "fitted", {k: one.values[k] for k in ("CL1", "V1", "ka", "F")})]  # fmt: skip
     yield frame_table(pd.concat(errors), "pk-fold-errors", "Predicted over measured concentration.",
                       titles={"ratio": "Predicted ÷ measured", "fold_error": "Fold error"},
-                      notes=("Geometric means. “Published”: typical patient of Miao 2023, nothing fitted.",))  # fmt: skip
+                      notes=("Geometric means. “Before the first patient”: a typical antibody (Betts 2018), nothing of "
+                             "teclistamab; “published”: typical patient of Miao 2023, nothing fitted.",))  # fmt: skip
     yield frame_table(choices, "pk-choices", "The same fit under other choices.")
     yield pk_figure(one)
     one = fits["system"]
@@ -160,7 +177,8 @@ def pk_figure(one: Any) -> Any:
             ax.set_yscale("log")
             ax.set(xlabel="time (day)", ylabel="serum concentration (ng/mL)", title=title)
         right.set_ylim(bottom=10)
-    return axes_figure(left, "pk-curves", "Serum concentrations: points digitised, lines fitted, dots the typical patient "
+    return axes_figure(left, "pk-curves", "Serum concentrations: points digitised, lines fitted, dots the typical "
+                                          "patient "
                        "of the published population model.")  # fmt: skip
 
 
@@ -170,8 +188,8 @@ def in_vitro(fits: dict[str, Any], levels: pd.DataFrame) -> Iterator[Any]:
         one = fits[key]
         yield from calibration(one.title, one.problem, one.fit, note=one.note, identifiability=one.verdict,
                                profiles=one.profiles)  # fmt: skip
-    yield frame_table(killing.variants({one.title: one.fit for one in fits.values() if one.title != fits["densities"].title}),
-                      "killing-variants", "How well each variant describes the curve.",
+    compared = {one.title: one.fit for key, one in fits.items() if key != "densities"}
+    yield frame_table(killing.variants(compared), "killing-variants", "How well each variant describes the curve.",
                       titles={"KD_CD3": "KD of CD3"}, units={"KD_CD3": "nM"}, widths={"variant": 40},
                       notes=("AIC compares variants with the same points only.",))  # fmt: skip
     best = levels[levels["draw"] == 0].set_index("level")
@@ -207,7 +225,8 @@ def killing_figure(fits: dict[str, Any]) -> Any:
         ax.set_xscale("log")
         ax.set(xlabel="teclistamab (nM)", ylabel="share of H929 cells dead after 48 h", ylim=(0, 1))
         ax.legend(fontsize=6)
-    return axes_figure(ax, "killing-curves", "Killing of H929: median and range over donors (digitised), and four models. "
+    return axes_figure(ax, "killing-curves", "Killing of H929: median and range over donors (digitised), and four "
+                                             "models. "
                        "With the affinities as measured, trimers fall beyond 3 nM; the killing does not.")  # fmt: skip
 
 
@@ -218,7 +237,8 @@ def il6_section(fits: dict[str, Any]) -> Iterator[Any]:
                                profiles=one.profiles)  # fmt: skip
     peaks = [cytokine.peaks(one.problem, one.values, one.title) for one in fits.values()]
     yield frame_table(pd.concat(peaks), "il6-peaks", "Highest IL-6 after each of the first three doses.",
-                      units={"measured": "pg/mL", "predicted": "pg/mL"}, titles={"ratio": "Predicted ÷ measured"})  # fmt: skip
+                      units={"measured": "pg/mL", "predicted": "pg/mL"}, titles={"ratio": "Predicted ÷ "
+                                                                                          "measured"})  # fmt: skip
     data, hours = il6(), np.linspace(0.5, 504.0, 250)
     with style():
         figure, ax = new_figure(2.8)
@@ -229,15 +249,18 @@ def il6_section(fits: dict[str, Any]) -> Iterator[Any]:
         ax.set_yscale("log")
         ax.set(xlabel="time (day)", ylabel="IL-6 (pg/mL)")
         ax.legend(fontsize=6)
-    yield axes_figure(ax, "il6-curves", "Mean serum IL-6 under subcutaneous step-up (digitised), release as published for "
+    yield axes_figure(ax, "il6-curves", "Mean serum IL-6 under subcutaneous step-up (digitised), release as "
+                                        "published for "
                       "elranatamab, and fitted.")  # fmt: skip
 
 
 def virtual(populations: tuple[Any, Any]) -> Iterator[Any]:
     yield Heading("Virtual patients", "virtual-patients")
     yield text(
-        "Two populations. Before the first patient: pharmacokinetics spread as among antibodies. Calibrated: typical values "
-        "as fitted here, with their standard errors carried to the dose intervals; spread between patients from the published "
+        "Two populations. Before the first patient: pharmacokinetics spread as among antibodies. Calibrated: "
+        "typical values "
+        "as fitted here, with their standard errors carried to the dose intervals; spread between patients from "
+        "the published "
         "population model, because means and mixed points cannot tell it. Both share the spread of the system."
     )
     for name, joint in zip(("before", "calibrated"), populations, strict=True):
@@ -257,22 +280,29 @@ def wrong(found: dict[str, Any]) -> Iterator[Any]:
     least = "" if below is None else f" (at least {below['KD_CD3'].interval[0]:.3g} nM, 95 % profile)"
     yield Heading("Where the model is wrong", "wrong")
     yield Callout("Warning", "Misfits and what the data cannot tell", (
-        "What follows is computed in this run; the limitations are listed in the section on uncertainty.",))  # fmt: skip
+        "What follows is computed in this run; the limitations are listed in the section on "
+        "uncertainty.",))  # fmt: skip
     yield Items((
         f"Killing beyond 3 nM: with the affinities as measured the binding model falls to "
         f"{_predicted(killed['all'], '512 nM'):.0%} dead at 512 nM, measured 90 %. Freeing the affinity for CD3 gains "
-        f"{free - spr:.1f} in log-likelihood for one parameter and asks for {killed['affinity'].values['KD_CD3']:.3g} nM"
+        f"{free - spr:.1f} in log-likelihood for one parameter and asks for "
+        f"{killed['affinity'].values['KD_CD3']:.3g} nM"
         f"{least}, against 20.8 nM by surface plasmon resonance. Either trimers in a synapse do not compete as in "
         "solution, or a few suffice.",
-        f"IL-6: the release published for elranatamab predicts {peaks['published'][0]:.1f}, {peaks['published'][1]:.1f} and "
+        f"IL-6: the release published for elranatamab predicts {peaks['published'][0]:.1f}, "
+        f"{peaks['published'][1]:.1f} and "
         f"{peaks['published'][2]:.1f} times the measured mean peaks after doses 1, 2 and 3; fitted, "
-        f"{peaks['fitted'][0]:.2f}, {peaks['fitted'][1]:.2f} and {peaks['fitted'][2]:.2f} times. Measured peaks rise from dose "
-        "to dose, and IL-6 falls within hours of each dose, as after dexamethasone, which the block does not know. Even "
+        f"{peaks['fitted'][0]:.2f}, {peaks['fitted'][1]:.2f} and {peaks['fitted'][2]:.2f} times. Measured peaks "
+        "rise from dose "
+        "to dose, and IL-6 falls within hours of each dose, as after dexamethasone, which the block does not know. "
+        "Even "
         "fitted, its curve is nearly flat: it is no basis for a dose under premedication.",
-        f"Pharmacokinetics: {', '.join(at_bounds) or 'no parameter'} ended at a bound when everything was estimated. Clearance "
+        f"Pharmacokinetics: {', '.join(at_bounds) or 'no parameter'} ended at a bound when everything was "
+        "estimated. Clearance "
         "at the start, the volume and absorption are told; how clearance falls, distribution and (closely) "
         "bioavailability are not.",
-        f"The worst point of the pharmacokinetics is {worst['arm']} at day {worst['time']:.2g}: {worst['residual']:.1f} "
+        f"The worst point of the pharmacokinetics is {worst['arm']} at day {worst['time']:.2g}: "
+        f"{worst['residual']:.1f} "
         "standard deviations. The first step-up sample lies below any first-order absorption, and two values share the "
         "time of the second dose: the times of the step-up doses are themselves uncertain by about half a day.",
     ))  # fmt: skip

@@ -1,4 +1,4 @@
-"""The systems that doses are computed in: before the first patient, and with what the clinic taught. And who is in them."""
+"""The systems that doses are computed in, before the first patient and with what the clinic taught; who is in them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def with_values(base: type, name: str, values: Mapping[str, tuple[float, str, st
 
 
 def before_the_first_patient(trimers: float) -> Any:
-    """Pharmacokinetics of a typical antibody; `trimers` per cell have 20 % of the effect in vitro. Nothing of teclistamab
-    in man enters. The system around it (marrow, T cells, soluble BCMA) was published later."""
+    """Pharmacokinetics of a typical antibody; `trimers` per cell have 20 % of the effect in vitro. Nothing of
+    teclistamab in man enters. The system around it (marrow, T cells, soluble BCMA) was published later."""
     per_kg, weight = BETTS.parameters_for("human"), 70.0
     litres = {"Vc": per_kg["V1"] / 1000, "Vp": per_kg["V2"] / 1000}
     hourly = {"CL": per_kg["CL"] / 24_000, "Q": per_kg["Q"] / 24_000}

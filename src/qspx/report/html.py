@@ -18,9 +18,7 @@ from .layout import default_title, layout
 from .tables import csv_text
 
 
-def write_report(
-    rationale: Any, out: str | Path, *, title: str | None = None, sections: Sequence[Block] = ()
-) -> Path:
+def write_report(rationale: Any, out: str | Path, *, title: str | None = None, sections: Sequence[Block] = ()) -> Path:
     """Write the report on a `DoseRationale` into the folder `out` and return the path of its `report.html`.
 
     Written: `report.html` (one file: styles and figures inside, nothing is fetched from anywhere),

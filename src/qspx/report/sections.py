@@ -57,7 +57,9 @@ def calibration(
         ReportError: if the fit is of another problem.
     """
     if tuple(fit.objective.names) != tuple(problem.names):
-        raise ReportError(f"Argument `fit` must be one of `problem`, but it estimates {', '.join(fit.objective.names)}.")
+        raise ReportError(
+            f"Argument `fit` must be one of `problem`, but it estimates {', '.join(fit.objective.names)}."
+        )
     name = slug(title)
     yield Heading(title, f"calibration-{name}", 2)
     if note:
