@@ -1,12 +1,13 @@
 """In-vitro killing of tumour cells by a bispecific T-cell engager: trimers form, and kill in proportion to an effect.
 
 The assay is that of teclistamab on NCI-H929 myeloma cells: 48 h, five T cells per target cell (Pillarisetti et al.,
-Blood Adv 2020;4:4538-4549, doi 10.1182/bloodadvances.2020002393, Figure 1A). Binding is mass action (Schropp et al., CPT
-Pharmacometrics Syst Pharmacol 2019;8:177-187, without cooperativity); free receptors and dimers turn over, trimers do
-not; a target cell that dies gives the CD3 of its trimers back (the structure of a poster at ACoP 2023 by Metrum).
+Blood Adv 2020;4:4538-4549, doi 10.1182/bloodadvances.2020002393, Figure 1A). Binding is mass action (Schropp et al.,
+CPT Pharmacometrics Syst Pharmacol 2019;8:177-187, without cooperativity); free receptors and dimers turn over, trimers
+do not; a target cell that dies gives the CD3 of its trimers back (the structure of a poster at ACoP 2023 by Metrum).
 The death rate is a Hill function of trimers per living target cell.
 
-Growth of target cells and of T cells is left out. `background` is the share that is dead without drug. Values tagged
+With the affinities as measured trimers fall beyond 3 nM. The killing in the figure does not, up to 512 nM: use the
+rising limb. Growth of target cells and of T cells is left out. `background` is the share that is dead without drug. Values tagged
 "estimated" are those of experiments/teclistamab_fih, fitted to the rising limb of the figure.
 """
 
@@ -84,10 +85,10 @@ class KillingAssay(qspx.AbstractModel):
     koff_CD3 = par(5.6e-3 * 3600, "1/h", "CD3 dissociation rate constant", "measured")
     kint_BCMA = par(0.35, "1/h", "turnover of BCMA, free and on drug")
     kint_CD3 = par(0.173, "1/h", "turnover of CD3, free and on drug")
-    background = par(0.255, "", "share dead without drug", "estimated", FITTED, bounds=(0.0, 1.0), scale="logit")
-    kmax = par(0.042, "1/h", "largest death rate", "estimated", FITTED)
-    X50 = par(5.0, "molecule/cell", "trimers per target cell of half-maximal death rate", "estimated", FITTED)
-    hill = par(2.0, "", "Hill coefficient of the death rate", "estimated", FITTED)
+    background = par(0.252, "", "share dead without drug", "estimated", FITTED, bounds=(0.0, 1.0), scale="logit")
+    kmax = par(0.0366, "1/h", "largest death rate", "estimated", FITTED)
+    X50 = par(6.17, "molecule/cell", "trimers per target cell of half-maximal death rate", "estimated", FITTED)
+    hill = par(3.06, "", "Hill coefficient of the death rate", "estimated", FITTED)
     cv = par(1.66054e-9, "nM/(molecule/uL)", "conversion", "constant", "1e15 / Avogadro constant")
 
     trimers = qspx.Observable("molecule/cell", "trimers per living target cell")
