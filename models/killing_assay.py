@@ -7,8 +7,8 @@ do not; a target cell that dies gives the CD3 of its trimers back (the structure
 The death rate is a Hill function of trimers per living target cell.
 
 With the affinities as measured trimers fall beyond 3 nM. The killing in the figure does not, up to 512 nM: use the
-rising limb. Growth of target cells and of T cells is left out. `background` is the share that is dead without drug. Values tagged
-"estimated" are those of experiments/teclistamab_fih, fitted to the rising limb of the figure.
+rising limb. Growth of target cells and of T cells is left out. `background` is the share that is dead without drug.
+Values tagged "estimated" are those of experiments/teclistamab_fih, fitted to the rising limb of the figure.
 """
 
 import jax.numpy as jnp

@@ -26,8 +26,7 @@ CONTEXT = fih.RationaleContext(
     mechanism="Bispecific IgG4 antibody that binds BCMA on myeloma cells and CD3 on T cells.",
     indication="Relapsed or refractory multiple myeloma",
     question_of_interest="Which intravenous starting dose do the methods give from what could be known before the "
-    "first "
-    "patient, and how does it compare with what happened?",
+    "first patient, and how does it compare with what happened?",
     context_of_use="Retrospective: a test of methods and models on public data. No decision rests on it.",
     model_influence="None on a decision; the comparison judges the model.",
     decision_consequence="None here; for a new molecule high: severe cytokine release.",
@@ -35,30 +34,26 @@ CONTEXT = fih.RationaleContext(
     model_impact="Not applicable to a retrospective comparison",
     route="intravenous",
     population_description="Virtual adults of 70 kg; spread of pharmacokinetics from Betts 2018 (antibodies), of "
-    "soluble "
-    "BCMA from Hibma 2026, of cells and receptors from ranges of Poels 2025, shapes and some widths assumed.",
+    "soluble BCMA from Hibma 2026, of cells and receptors from ranges of Poels 2025, shapes and some widths assumed.",
 )
 
 LIMITATIONS = [
-    "The system around the drug (marrow, T cells, soluble BCMA) was published in 2025 and parts of it were "
-    "estimated on "
-    "elranatamab in man: nothing of teclistamab in man enters the doses of sections 1 to 11, but not all of what "
-    "does was "
-    "known in 2017.",
+    "The system around the drug (marrow, T cells, soluble BCMA) was published in 2025 and parts of it were estimated "
+    "on elranatamab in man: nothing of teclistamab in man enters the doses of sections 1 to 11, but not all of what "
+    "does was known in 2017.",
     "The equilibrium of trimers falls beyond 3 nM with the affinities as measured; the killing curve stays flat to "
-    "512 nM. "
-    "The binding model is wrong there, and only its rising limb is used.",
-    "Receptor numbers of H929 and of patients' myeloma cells are assumed equal; the killing curve tells the product of "
-    "receptor numbers over affinities only. Median numbers in patients that have been reported are lower.",
-    "Two public descriptions of marrow differ 30-fold in trimers per cell at equal free drug (volumes and cell "
-    "numbers).",
+    "512 nM. The binding model is wrong there, and only its rising limb is used.",
+    "Receptor numbers of H929 and of patients' myeloma cells are assumed equal; the killing curve tells the product "
+    "of receptor numbers over affinities only. Median numbers in patients that have been reported are lower.",
+    "Public descriptions of marrow differ (0.37 to 2.2 L, cell numbers, how drug gets there); another one is tried in "
+    "the section on what happened.",
     "The serum assay is taken to measure total drug; free drug in serum would be about a tenth at these doses.",
     "The digitised IV points mix patients of a cohort, so that the scatter around the curve holds differences between "
     "patients, and the data cannot tell them apart.",
     "All coefficients of variation tagged assumed are ours; the width of the 95 % criterion follows from them.",
-    "Killing of normal BCMA-positive cells, cytokines other than IL-6, antibodies against the drug and "
-    "premedication are "
-    "not modelled.",
+    "Intravenous doses are taken as boluses; the length of the infusion is not in the data.",
+    "Killing of normal BCMA-positive cells, cytokines other than IL-6, antibodies against the drug and premedication "
+    "are not modelled.",
 ]
 
 
@@ -85,15 +80,12 @@ def sections(**found: Any) -> list[Any]:
 def what_happened(rationales: tuple[Any, Any, Any], predictions: pd.DataFrame, menon: float) -> Iterator[Any]:
     yield Heading("What happened, beside every method", "outcome")
     yield text(
-        f"The trial began with {STARTED:g} µg/kg intravenously every two weeks; first responses came at "
-        f"{RESPONDED:g} µg/kg "
-        f"intravenously, {RESPONDED / STARTED:.0f} times the start, or {fih.steps_between(STARTED, RESPONDED):.1f} "
-        "half-log "
-        "steps. “Before” uses the pharmacokinetics of a typical antibody; “after” those fitted to teclistamab in "
-        "man, which "
-        "no first-in-human dose could have used. No threshold was chosen with these outcomes in view: the levels "
-        "are those "
-        "of MABEL (10, 20 and 50 % of the effect in vitro)."
+        f"The trial began with {STARTED:g} µg/kg intravenously every two weeks; first responses came at {RESPONDED:g} "
+        f"µg/kg intravenously, {RESPONDED / STARTED:.0f} times the start, or "
+        f"{fih.steps_between(STARTED, RESPONDED):.1f} half-log steps. “Before” uses the pharmacokinetics of a typical "
+        "antibody; “after” those fitted to teclistamab in man, which no first-in-human dose could have used. No "
+        "threshold was chosen with these outcomes in view: the levels are those of MABEL (10, 20 and 50 % of the "
+        "effect in vitro)."
     )  # fmt: skip
     yield frame_table(
         outcome_table(rationales), "outcome", "Every method against what happened.",
@@ -119,11 +111,9 @@ def what_happened(rationales: tuple[Any, Any, Any], predictions: pd.DataFrame, m
                "dexamethasone.",),
     )  # fmt: skip
     yield text(
-        f"In the marrow of Menon 2026 (0.37 L with 1.8·10⁹ T cells, in place of 1.75 L) the typical patient "
-        "reaches the "
-        f"trimers of EC20 at {menon:.3g} µg/kg intravenously: the same molecule, the same killing curve, another "
-        "public "
-        "description of marrow."
+        "In the marrow of Menon 2026 (0.37 L with 1.8·10⁹ T cells, in place of 1.75 L) the typical patient reaches "
+        f"the trimers of EC20 at {menon:.3g} µg/kg intravenously: the same molecule, the same killing curve, another "
+        "public description of marrow."
     )
 
 
@@ -131,7 +121,8 @@ def human_pk(fits: dict[str, Any], choices: pd.DataFrame, before: Any) -> Iterat
     yield Heading("Calibration: human pharmacokinetics", "calibration-pk")
     yield text(
         "Concentrations were digitised from figures; reading them off is taken to add 10 % (standard deviation of the "
-        "logarithm) to the scatter that is estimated. Body weight was not reported: 74 kg, the reference of Miao 2023."
+        "logarithm) to the scatter that is estimated. Body weight was not reported: 74 kg, the reference of Miao "
+        "2023."
     )
     yield from calibration(fits["all"].title, fits["all"].problem, fits["all"].fit, note=fits["all"].note,
                            identifiability=fits["all"].verdict)  # fmt: skip
@@ -257,11 +248,10 @@ def il6_section(fits: dict[str, Any]) -> Iterator[Any]:
 def virtual(populations: tuple[Any, Any]) -> Iterator[Any]:
     yield Heading("Virtual patients", "virtual-patients")
     yield text(
-        "Two populations. Before the first patient: pharmacokinetics spread as among antibodies. Calibrated: "
-        "typical values "
-        "as fitted here, with their standard errors carried to the dose intervals; spread between patients from "
-        "the published "
-        "population model, because means and mixed points cannot tell it. Both share the spread of the system."
+        "Two populations. Before the first patient: pharmacokinetics spread as among antibodies. Calibrated: typical "
+        "values as fitted here, with their standard errors carried to the dose intervals; spread between patients "
+        "from the published population model, because means and mixed points cannot tell it. Both share the spread of "
+        "the system."
     )
     for name, joint in zip(("before", "calibrated"), populations, strict=True):
         frame = joint.describe()[["parameter", "distribution", "median", "cv", "p05", "p95"]]
@@ -273,6 +263,7 @@ def wrong(found: dict[str, Any]) -> Iterator[Any]:
     fits, killed, released = found["pharmacokinetics"], found["killed"], found["released"]
     spr, free = (float(killed[k].fit.objective.log_likelihood(killed[k].fit.x)) for k in ("all", "affinity"))
     peaks = {k: cytokine.peaks(one.problem, one.values, k)["ratio"].tolist() for k, one in released.items()}
+    at = found["predictions"].set_index(["system", "dose"])["signal_50"]
     at_bounds = [n for n, b in zip(fits["all"].problem.names, fits["all"].fit.at_bound, strict=True) if b]
     residual = fits["reduced"].problem.predict(fits["reduced"].fit.x)
     worst = residual.iloc[int(residual["residual"].abs().to_numpy().argmax())]
@@ -280,31 +271,30 @@ def wrong(found: dict[str, Any]) -> Iterator[Any]:
     least = "" if below is None else f" (at least {below['KD_CD3'].interval[0]:.3g} nM, 95 % profile)"
     yield Heading("Where the model is wrong", "wrong")
     yield Callout("Warning", "Misfits and what the data cannot tell", (
-        "What follows is computed in this run; the limitations are listed in the section on "
-        "uncertainty.",))  # fmt: skip
+        "What follows is computed in this run; the limitations are listed in the section on uncertainty.",))  # fmt: skip
     yield Items((
-        f"Killing beyond 3 nM: with the affinities as measured the binding model falls to "
+        "Killing beyond 3 nM: with the affinities as measured the binding model falls to "
         f"{_predicted(killed['all'], '512 nM'):.0%} dead at 512 nM, measured 90 %. Freeing the affinity for CD3 gains "
-        f"{free - spr:.1f} in log-likelihood for one parameter and asks for "
-        f"{killed['affinity'].values['KD_CD3']:.3g} nM"
-        f"{least}, against 20.8 nM by surface plasmon resonance. Either trimers in a synapse do not compete as in "
-        "solution, or a few suffice.",
+        f"{free - spr:.1f} in log-likelihood for one parameter and drives it to "
+        f"{killed['affinity'].values['KD_CD3']:.3g} nM{least}, against 20.8 nM as published. Either arms in a synapse do "
+        "not compete as in solution, or killing does not follow the number of trimers.",
         f"IL-6: the release published for elranatamab predicts {peaks['published'][0]:.1f}, "
-        f"{peaks['published'][1]:.1f} and "
-        f"{peaks['published'][2]:.1f} times the measured mean peaks after doses 1, 2 and 3; fitted, "
-        f"{peaks['fitted'][0]:.2f}, {peaks['fitted'][1]:.2f} and {peaks['fitted'][2]:.2f} times. Measured peaks "
-        "rise from dose "
-        "to dose, and IL-6 falls within hours of each dose, as after dexamethasone, which the block does not know. "
-        "Even "
-        "fitted, its curve is nearly flat: it is no basis for a dose under premedication.",
-        f"Pharmacokinetics: {', '.join(at_bounds) or 'no parameter'} ended at a bound when everything was "
-        "estimated. Clearance "
-        "at the start, the volume and absorption are told; how clearance falls, distribution and (closely) "
+        f"{peaks['published'][1]:.1f} and {peaks['published'][2]:.1f} times the measured mean peaks after doses 1, 2 "
+        f"and 3; fitted, {peaks['fitted'][0]:.2f}, {peaks['fitted'][1]:.2f} and {peaks['fitted'][2]:.2f} times. "
+        "Measured peaks rise from dose to dose, and IL-6 falls within hours of each dose, as after dexamethasone, "
+        "which the block does not know. Even fitted, its curve is nearly flat: it is no basis for a dose under "
+        "premedication.",
+        f"Trimers: at {RESPONDED:g} µg/kg, where patients first responded, the median virtual patient has "
+        f"{at['before the first patient', RESPONDED]:.2g} times the trimers of EC20 before the first patient and "
+        f"{at['calibrated', RESPONDED]:.2g} times calibrated; at {STARTED:g} µg/kg "
+        f"{at['before the first patient', STARTED]:.1g} times. The order of magnitude is right, its interval spans "
+        "ten-fold and more, and another public marrow moves it again: agreement of a median is no validation.",
+        f"Pharmacokinetics: {', '.join(at_bounds) or 'no parameter'} ended at a bound when everything was estimated. "
+        "Clearance at the start, the volume and absorption are told; how clearance falls, distribution and (closely) "
         "bioavailability are not.",
         f"The worst point of the pharmacokinetics is {worst['arm']} at day {worst['time']:.2g}: "
-        f"{worst['residual']:.1f} "
-        "standard deviations. The first step-up sample lies below any first-order absorption, and two values share the "
-        "time of the second dose: the times of the step-up doses are themselves uncertain by about half a day.",
+        f"{worst['residual']:.1f} standard deviations. The first step-up sample lies below first-order absorption as "
+        "fitted, and two values share the time of the second dose: times of step-up doses are uncertain by half a day.",
     ))  # fmt: skip
 
 

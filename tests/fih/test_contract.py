@@ -34,7 +34,7 @@ EXAMPLES = {
     ),
     "WithDraws": fih.WithDraws(
         method=fih.Mabel(potency=POTENCY, match=BOLUS, analyte="free", level=0.2),
-        draws=[fih.Mabel(potency=POTENCY, match=BolusCmax(v, "made up"), analyte="free") for v in np.linspace(2, 4, 10)],
+        draws=[fih.Mabel(potency=POTENCY, match=BolusCmax(v), analyte="free") for v in np.linspace(2, 4, 10)],
         basis="the volume",
     ),
     "Noael": fih.Noael(doses=MONKEY),

@@ -18,7 +18,9 @@ def test_interval_of_draws_and_dose_of_the_method():
     volumes = np.linspace(2.0, 4.0, 21)
     found = fih.WithDraws(method=bolus(3.0), draws=[bolus(v) for v in volumes], basis="the volume").estimate(CONTEXT)
     assert found.dose_ug_per_kg == bolus(3.0).estimate(CONTEXT).dose_ug_per_kg
-    per_litre = 2.0 * 150_000 / 1000 / 70  # C V M / weight: linear in the volume, so that quantiles are those of volumes
+    per_litre = (
+        2.0 * 150_000 / 1000 / 70
+    )  # C V M / weight: linear in the volume, so that quantiles are those of volumes
     np.testing.assert_allclose(found.interval, np.quantile(volumes, [0.05, 0.5, 0.95]) * per_litre, rtol=1e-12)
 
 

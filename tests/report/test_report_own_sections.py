@@ -30,9 +30,11 @@ def fitted():
 
 
 def test_numbers_have_three_digits_and_text_stays():
-    table = frame_table(pd.DataFrame({"arm": ["a"], "mean_value": [1.23456]}), "t", "A table.", units={"mean_value": "nM"})
-    assert [cell.text for cell in table.rows[0]] == ["a", "1.23"]
-    assert [(head.title, head.unit) for head in table.heads] == [("Arm", ""), ("Mean value", "nM")]
+    table = frame_table(
+        pd.DataFrame({"arm": ["a"], "n": [1234], "mean_value": [1.23456]}), "t", "A table.", units={"mean_value": "nM"}
+    )
+    assert [cell.text for cell in table.rows[0]] == ["a", "1234", "1.23"]
+    assert [(head.title, head.unit) for head in table.heads] == [("Arm", ""), ("N", ""), ("Mean value", "nM")]
     assert table.data["mean_value"][0] == 1.23456
 
 
@@ -56,7 +58,7 @@ def test_calibration_says_estimates_starts_verdicts_and_residuals(fitted):
     assert isinstance(blocks[0], Heading) and blocks[0].level == 2
     tables = {b.name: b for b in blocks if isinstance(b, Table)}
     assert tables["decay-estimates"].data["estimate"][0] == pytest.approx(fit.parameters["k"])
-    assert tables["decay-verdicts"].data["verdict"][0] == "identifiable"
+    assert tables["decay-estimates"].data["verdict"][0] == "identifiable"
     words = " ".join(str(part) for b in blocks if isinstance(b, Text) for part in b.parts)
     assert "A note." in words and "2 starts" in words
     assert "0 of 5 lie beyond" in next(b.caption for b in blocks if isinstance(b, Figure))
@@ -64,8 +66,9 @@ def test_calibration_says_estimates_starts_verdicts_and_residuals(fitted):
 
 def test_calibration_of_another_problem(fitted):
     problem, fit = fitted
-    other = qspx.CalibrationProblem(problem.model, problem.measurements, [qspx.Estimated("sd", (0.01, 1.0), 0.1)],
-                                    qspx.LogAdditive("sd"), {"one": qspx.Regimen.single(10.0, "mg/L", "C")})  # fmt: skip
+    given = {"one": qspx.Regimen.single(10.0, "mg/L", "C")}
+    scatter = qspx.Estimated("sd", (0.01, 1.0), 0.1)
+    other = qspx.CalibrationProblem(problem.model, problem.measurements, [scatter], qspx.LogAdditive("sd"), given)
     with pytest.raises(ReportError, match="`fit` must be one of `problem`"):
         list(calibration("Decay", other, fit))
 

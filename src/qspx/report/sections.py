@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .blocks import Block, Figure, Heading, ReportError, Table, text
+from .blocks import Block, Figure, Heading, Items, ReportError, Table, text
 from .common import capital, slug
 from .drawing import GREY, INK, axes_svg, new_figure, place_log_ticks, plain_log_ticks, style, with_unit
-from .tables import Column, prose, significant, table_from
+from .tables import Column, count, prose, significant, table_from
 
 CURVE_POINTS = 3  # below this many measured times a curve over time says nothing
 
@@ -24,13 +24,14 @@ def frame_table(
     widths: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """A table block of every column of `frame`: numbers with three significant digits, text as it is."""
+    """A table block of every column of `frame`: whole numbers and text as they are, other numbers with three
+    significant digits. `titles`, `units` and `widths` (percent) are by column."""
     titles, units, widths = titles or {}, units or {}, widths or {}
     columns = []
     for key in map(str, frame.columns):
-        numeric = frame[key].dtype.kind in "fiu"
+        show = {"f": significant, "i": count, "u": count}.get(frame[key].dtype.kind, prose)
         title = titles.get(key, capital(key.replace("_", " ")))
-        columns.append(Column(key, title, significant if numeric else prose, units.get(key, ""), width=widths.get(key)))
+        columns.append(Column(key, title, show, units.get(key, ""), width=widths.get(key)))
     return table_from(frame, columns, name=name, caption=caption, notes=notes)
 
 
@@ -65,13 +66,10 @@ def calibration(
     if note:
         yield text(note)
     yield text(f"{capital(str(problem))}. {_starts(fit)}")
-    yield _estimates(name, title, problem, fit)
+    yield _estimates(name, title, problem, fit, identifiability)
     if identifiability is not None:
-        verdicts = identifiability.to_dataframe()[["parameter", "verdict", "said"]]
-        yield text("What the measurements can tell, by the rank of the information without priors: ",
-                   " ".join(str(identifiability).split("\n")))  # fmt: skip
-        yield frame_table(verdicts, f"{name}-verdicts", f"{title}: what the measurements can tell.",
-                          titles={"said": "In words"}, widths={"said": 60})  # fmt: skip
+        yield text("What the measurements can tell, by the rank of the information without priors:")
+        yield Items(tuple(line.removeprefix("- ") for line in str(identifiability).split("\n")))
     if profiles is not None:
         frame = profiles.to_dataframe()[["parameter", "estimate", "low", "high", "verdict"]]
         yield frame_table(frame, f"{name}-profiles", f"{title}: intervals of {100 * profiles.level:g} % by profile "
@@ -87,17 +85,21 @@ def _starts(fit: Any) -> str:
     )
 
 
-def _estimates(name: str, title: str, problem: Any, fit: Any) -> Table:
+def _estimates(name: str, title: str, problem: Any, fit: Any, identifiability: Any) -> Table:
     units = dict(zip(problem.table()["name"], problem.table()["unit"], strict=True))
     frame = fit.to_dataframe()[["parameter", "estimate", "low", "high", "bound"]]
     frame.insert(1, "unit", [units.get(n, "") for n in frame["parameter"]])
     frame["bound"] = [b or "–" for b in frame["bound"]]
+    notes = ["Intervals from the Fisher information, normal on the scale of the search; none at a bound."]
+    if identifiability is not None:
+        frame["verdict"] = [identifiability.verdicts[n] for n in frame["parameter"]]
+        notes.append("“identifiable”: the interval is narrower than the bounds of the search; it may still be wide.")
     return frame_table(
         frame,
         f"{name}-estimates",
         f"{title}: estimates with 95 % intervals.",
         titles={"low": "2.5 %", "high": "97.5 %", "bound": "At a bound"},
-        notes=("Intervals from the Fisher information, normal on the scale of the search; none at a bound.",),
+        notes=notes,
     )
 
 
