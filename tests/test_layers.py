@@ -19,8 +19,8 @@ LAYERS = [
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
     "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
-    "calibrate cohort cohort_result cohort_run event_run interchange measurements nca sensitivity simulation steady_state "
-    "store table_run vpop",
+    "calibrate cohort cohort_result cohort_run event_run interchange measurements nca sensitivity simulation "
+    "steady_state store table_run vpop",
     "exposure_response fih trial",
     "experiment report",
     "__main__ cli",

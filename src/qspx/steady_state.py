@@ -79,7 +79,8 @@ class SteadyState:
 
     def states(self, theta: Any) -> tuple[np.ndarray, np.ndarray]:
         """The same, compiled once and in blocks, for any number of subjects."""
-        return in_blocks(self._compiled, theta)
+        states, status = in_blocks(self._compiled, theta)
+        return states, status
 
     @functools.cached_property
     def _compiled(self) -> Any:
@@ -93,12 +94,12 @@ class SteadyState:
 
 def in_blocks(function: Any, theta: Any, block: int = BLOCK) -> tuple[np.ndarray, ...]:
     """`function` of rows, which returns arrays of rows, applied to blocks of at most `block` rows. The last one is
-    filled up to a power of two, so that few shapes are compiled."""
+    filled up to a power of two (64 or more), so that few shapes are compiled."""
     theta = np.asarray(theta, dtype=float)
     parts: list[tuple[np.ndarray, ...]] = []
     for first in range(0, len(theta), block):
         rows = theta[first : first + block]
-        size = min(block, 1 << max(len(rows) - 1, 0).bit_length())
+        size = min(block, max(64, 1 << max(len(rows) - 1, 0).bit_length()))
         filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
         parts.append(tuple(np.asarray(x)[: len(rows)] for x in function(jnp.asarray(filled))))
     return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
@@ -150,5 +151,5 @@ def steady_states(
     """States at rest (subjects, species) and status (subjects,) for parameters `theta` (subjects, parameters; default:
     one subject, the typical one). See `SteadyState`; a subject that does not come to rest has NaN and NOT_STEADY."""
     rows = model.theta[None] if theta is None else theta
-    settings = {} if integrator is None else {"integrator": integrator}
-    return SteadyState(model, within, **settings).states(rows)
+    at = SteadyState(model, within)
+    return (at if integrator is None else dataclasses.replace(at, integrator=integrator)).states(rows)

@@ -1,0 +1,33 @@
+"""Virtual populations: patients that look like real ones, by several methods behind one object."""
+
+from __future__ import annotations
+
+from qspx.vpop.allen import AcceptanceRejection as AcceptanceRejection
+from qspx.vpop.density_ratio import DensityRatio as DensityRatio
+from qspx.vpop.designs import Independent as Independent
+from qspx.vpop.designs import LatinHypercube as LatinHypercube
+from qspx.vpop.designs import Sobol as Sobol
+from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
+from qspx.vpop.laws import Rows as Rows
+from qspx.vpop.mapel import Mapel as Mapel
+from qspx.vpop.maximum_entropy import MaximumEntropy as MaximumEntropy
+from qspx.vpop.outputs import Outputs as Outputs
+from qspx.vpop.outputs import PopulationError as PopulationError
+from qspx.vpop.plausibility import Plausibility as Plausibility
+from qspx.vpop.population import VirtualPopulation as VirtualPopulation
+from qspx.vpop.problem import PopulationProblem as PopulationProblem
+from qspx.vpop.quadratic import DirectWeights as DirectWeights
+from qspx.vpop.quadratic import QuadraticProgramme as QuadraticProgramme
+from qspx.vpop.resampling import systematic as systematic
+from qspx.vpop.simulator import AbstractSimulator as AbstractSimulator
+from qspx.vpop.simulator import AtRest as AtRest
+from qspx.vpop.simulator import Treated as Treated
+from qspx.vpop.targets import AbstractTarget as AbstractTarget
+from qspx.vpop.targets import Bins as Bins
+from qspx.vpop.targets import Correlation as Correlation
+from qspx.vpop.targets import Density2D as Density2D
+from qspx.vpop.targets import MeanSd as MeanSd
+from qspx.vpop.targets import Quantiles as Quantiles
+from qspx.vpop.targets import Survival as Survival
+from qspx.vpop.weighting import AbstractWeighting as AbstractWeighting
+from qspx.vpop.weighting import Cloud as Cloud
