@@ -90,7 +90,7 @@ class AcceptanceRejection(AbstractWeighting):
         sums = total(masks)
         chosen = masks[int(np.argmin(sums))]
         details = {
-            "log10_beta": best,
+            "log10_beta": float(best),
             "ks_best": float(sums.min()),
             "ks_median": float(np.median(sums)),
             "best_of": self.best_of,

@@ -157,11 +157,14 @@ class Rows(AbstractLaw):
         names: outputs, all positive.
         data: shape (people, M).
         bins: bins per output among the features, at quantiles of the rows; people who share a value share a bin.
+        rounding: values are known to multiples of this only. Distances are then measured to people spread evenly over
+            the interval that was rounded; otherwise a smooth population is as far from the rows as their steps.
     """
 
     names: tuple[str, ...]
     data: np.ndarray
     bins: int = 10
+    rounding: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(self.names))
@@ -196,11 +199,21 @@ class Rows(AbstractLaw):
         return [np.sort(self.people[:, j]) for j in range(len(self.names))]
 
     def shares_below(self, z, j):
+        if self.rounding > 0:
+            values = np.sort(self.data[:, j])
+            y, half = np.exp(self.fitted.mean[j] + z * self.fitted.sd[j]), self.rounding / 2
+            below, upto = (np.searchsorted(values, y + s, side="right") for s in (-half, half))
+            # whoever is within half a step of y counts in part
+            total = np.concatenate([[0.0], np.cumsum(values)])
+            part = ((y + half) * (upto - below) - (total[upto] - total[below])) / self.rounding
+            share = (below + part) / len(values)
+            return share, share
         x = self._sorted[j]
         return np.searchsorted(x, z, side="left") / len(x), np.searchsorted(x, z, side="right") / len(x)
 
     def draws(self, n, rng):
-        return self.people[rng.choice(len(self.people), n, replace=n > len(self.people))]
+        data = self.data[rng.choice(len(self.data), n, replace=n > len(self.data))]
+        return self.scores(data + self.rounding * (rng.random(data.shape) - 0.5))
 
     @functools.cached_property
     def _edges(self) -> list[np.ndarray]:
@@ -212,7 +225,8 @@ class Rows(AbstractLaw):
             values = np.unique(x)
             after = np.searchsorted(values, cuts, side="right")
             cuts = (values[after - 1] + values[np.minimum(after, len(values) - 1)]) / 2
-            found.append(np.concatenate([[-np.inf], np.unique(cuts[after < len(values)]), [np.inf]]))
+            inner = np.asarray(cuts)[after < len(values)]
+            found.append(np.concatenate([[-np.inf], np.unique(inner), [np.inf]]))
         return found
 
     def features(self, values):

@@ -63,14 +63,15 @@ class Plausibility:
         low, high = self.limits.T
         return np.all((values >= low) & (values <= high), axis=-1)
 
-    def violation(self, values: Any) -> Any:
+    def violation(self, values: Any, margin: float = 0.0) -> Any:
         """How far each value is outside, in widths of its bounds (of the bound itself where one is infinite), shape
-        (subjects, bounds). A function of jax."""
+        (subjects, bounds); `margin` draws the bounds in by so many widths. A function of jax."""
         low, high = self.limits.T
         width = np.where(np.isfinite(high - low), high - low, np.where(np.isfinite(high), abs(high), abs(low)))
         width = np.where(np.isfinite(width) & (width > 0), width, 1.0)
         low, high, width = (jnp.asarray(x)[None, :] for x in (low, high, width))
-        return (jnp.maximum(values - high, 0.0) + jnp.maximum(low - values, 0.0)) / width
+        above, below = (values - high) / width, (low - values) / width
+        return jnp.maximum(above + margin, 0.0) + jnp.maximum(below + margin, 0.0)
 
     def apply(self, outputs: Outputs) -> Outputs:
         """The same patients, those outside marked IMPLAUSIBLE, with the bounds they break in the ledger. Their values

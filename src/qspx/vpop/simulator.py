@@ -70,8 +70,11 @@ class AtRest(AbstractSimulator):
 
     def traced(self, theta):
         states, status = self.steady.traced(theta)
+        ok = (status == Status.OK)[:, None]
         look = lambda y, p: self.model.observables_vector(0.0, y, p, self.names)  # noqa: E731
-        return jax.vmap(look)(states, theta), status
+        # NaN goes in at the end: a product with it would be NaN in a derivative, even times zero
+        values = jax.vmap(look)(jnp.where(ok, states, 1.0), theta)
+        return jnp.where(ok, values, jnp.nan), status
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,7 +123,8 @@ class Treated(AbstractSimulator):
 
     def traced(self, theta):
         rest, status = self.steady.traced(theta)
-        started = jnp.concatenate([theta, jnp.where((status == Status.OK)[:, None], rest, 1.0)], axis=1)
+        rest = jnp.where((status == Status.OK)[:, None], rest, 1.0)
+        started = jnp.concatenate([theta, rest], axis=1)
         columns: dict[str, Any] = {}
         for request, events, mine in self._runs:
             rows = DoseEvents(*(jnp.broadcast_to(jnp.asarray(f)[None], (len(theta), *np.shape(f))) for f in events))
