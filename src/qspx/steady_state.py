@@ -54,14 +54,15 @@ class SteadyState:
         if not (np.isfinite(self.within) and self.within > 0):
             raise SolveError(f"Argument `within` must be a time > 0, but {self.within!r} was given.")
         require_x64()
-        f, y, theta = self.model.rates_vector, self.model.initial_vector(self.model.theta), self.model.theta
+        f, theta = self.model.rates_vector, self.model.theta
+        near, status = self._run(jnp.asarray(theta)[None])
+        y = near[0] if int(status[0]) == Status.OK else self.model.initial_vector(jnp.asarray(theta))
         early, late = np.asarray(f(0.0, y, theta)), np.asarray(f(self.within, y, theta))
         if not np.array_equal(early, late, equal_nan=True):
             raise ModelError(f"the rates of {self.model.name} depend on time, so it has no steady state.")
-        at = jnp.abs(jnp.asarray(y, float)) + 0.1 * (1.0 + jnp.max(jnp.abs(jnp.asarray(y, float))))
-        jacobian = np.asarray(jax.jacfwd(lambda y: f(0.0, y, theta))(at))
+        jacobian = np.asarray(jax.jacfwd(lambda y: f(0.0, y, theta))(y))
         scaled = jacobian / np.maximum(np.abs(jacobian).max(axis=1, keepdims=True), 1e-300)
-        if np.linalg.matrix_rank(scaled, tol=1e-10) < len(jacobian):
+        if np.isfinite(scaled).all() and np.linalg.matrix_rank(scaled, tol=1e-10) < len(jacobian):
             raise ModelError(
                 f"the Jacobian of {self.model.name} is singular: something is conserved, or a species does not act and "
                 "is not acted upon. Such a model has no isolated steady state; run it for a long time instead."

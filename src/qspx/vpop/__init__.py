@@ -5,6 +5,9 @@ from __future__ import annotations
 from qspx.vpop.allen import AcceptanceRejection as AcceptanceRejection
 from qspx.vpop.annealing import Annealing as Annealing
 from qspx.vpop.annealing import NestedAnnealing as NestedAnnealing
+from qspx.vpop.compare import Recipe as Recipe
+from qspx.vpop.compare import compare as compare
+from qspx.vpop.compare import summary as summary
 from qspx.vpop.density_ratio import DensityRatio as DensityRatio
 from qspx.vpop.designs import Independent as Independent
 from qspx.vpop.designs import LatinHypercube as LatinHypercube

@@ -78,7 +78,7 @@ def _mid_shares(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return found
 
 
-def energy_distance(x: np.ndarray, weights: np.ndarray, y: np.ndarray, most: int = 3000) -> float:
+def energy_distance(x: np.ndarray, weights: np.ndarray, y: np.ndarray, most: int = 1500) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| of weighted points `x` (n, M) and points `y` (m, M); unbiased for equal
     weights. From at most `most` of each (every k-th; weights are kept)."""
     x, w, y = x[:: -(-len(x) // most)], weights[:: -(-len(x) // most)], y[:: -(-len(y) // most)]

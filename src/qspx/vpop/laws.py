@@ -113,7 +113,7 @@ class LogNormalLaw(AbstractLaw):
         z = self.scores(values)
         ok = np.isfinite(z).all(axis=1)
         white = np.linalg.solve(np.linalg.cholesky(self.correlation), np.where(ok[:, None], z, 0.0).T)
-        logdet = np.linalg.slogdet(self.covariance)[1]
+        logdet = 2 * float(np.log(np.diag(np.linalg.cholesky(self.covariance))).sum())
         found = -0.5 * (white**2).sum(axis=0) - 0.5 * logdet - 0.5 * len(self.names) * math.log(2 * math.pi)
         return np.where(ok, found, -np.inf)
 

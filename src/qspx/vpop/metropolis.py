@@ -1,9 +1,10 @@
 """Metropolis-Hastings as in Rieger 2018 (doi 10.1016/j.pbiomolbio.2018.06.002).
 
-From the typical patient: q = clip(p + (high - low)/10 U(-1, 1)); s is the target's density where every bound is kept,
-else nothing; accept when U < s(q)/s(p). Only accepted moves are kept (not repeated on rejection), so this is not the
-stationary law, and clipping piles patients up on the bounds of the box. Patients are a chain: see
-`autocorrelation_size`, the number of independent ones that they are worth.
+From the typical patient (or, where he is implausible, the first plausible draw of the prior):
+q = clip(p + (high - low)/10 U(-1, 1)); s is the target's density where every bound is kept, else nothing; accept when
+U < s(q)/s(p). Only accepted moves are kept (not repeated on rejection), so this is not the stationary law, and clipping
+piles patients up on the bounds of the box. Patients are a chain: see `autocorrelation_size`, the number of independent
+ones that they are worth.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 
 import numpy as np
 
-from qspx.vpop.designs import generator
+from qspx.vpop.designs import Independent, generator
 from qspx.vpop.diagnostics import chain_size, lag_one
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import PopulationError
@@ -47,9 +48,14 @@ class Metropolis(AbstractSampler):
             return np.where(inside & (density > np.log(np.finfo(float).eps)), density, -np.inf)
 
         here = problem.model_theta[problem.columns].astype(float)
-        s = float(log_s(here[None])[0])
+        s, start = float(log_s(here[None])[0]), "typical patient"
         if not np.isfinite(s):
-            raise PopulationError("the chain starts at the typical patient, who is implausible or far from the target.")
+            draws = problem.quantiles(Independent().points(4096, problem.dimensions, key))
+            found = log_s(draws)
+            if not np.isfinite(found).any():
+                raise PopulationError("neither the typical patient nor one of 4096 draws of the prior is plausible.")
+            first = int(np.argmax(np.isfinite(found)))
+            here, s, start = draws[first], float(found[first]), "first plausible draw of the prior"
         chain, needed = np.empty((n, len(here))), 0
         have = 0
         while have < n:
@@ -64,6 +70,7 @@ class Metropolis(AbstractSampler):
             if needed > 10_000 * n:
                 raise PopulationError(f"only {have} of {needed} proposals were accepted.")
         return chain, {
+            "start": start,
             "needed_evaluations": needed,
             "acceptance": n / needed,
             "autocorrelation_size": chain_size(chain),

@@ -11,6 +11,8 @@ that are plausible kept; finish with maximum-entropy weights.
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,7 @@ from qspx._status import Ledger, Status
 from qspx.vpop.designs import Sobol, generator
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import PopulationError
+from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler, ledger_of, plausible_rows
 
 
@@ -71,36 +74,8 @@ class PushForward(AbstractSampler):
 
     def _fitted(self, problem, law, key):
         """m and the unconstrained C, and the loss at every step."""
-        p = problem.dimensions
-        seen = np.array([problem.simulator.names.index(k) for k in law.names])
-        bound = np.array([problem.simulator.names.index(k) for k in problem.plausibility.names], dtype=int)
-        mean, sd = jnp.asarray(law.fitted.mean)[None], jnp.asarray(law.fitted.sd)[None]
-
-        def loss(at, e, people):
-            values, status = problem.simulator.traced(problem.theta(_moved(at, e)))
-            solved = status == Status.OK
-            safe = jnp.where(solved[:, None], values, 1.0)
-            outside = problem.plausibility.violation(safe[:, bound]).sum(axis=1)
-            positive = (safe[:, seen] > 0).all(axis=1)
-            z = (jnp.log(jnp.where(safe[:, seen] > 0, safe[:, seen], 1.0)) - mean) / sd
-            w = jnp.where(solved & positive, 1.0, 0.0)
-            implausible = (jnp.where(solved, outside**2 + 0.2 * outside, 0.0)).sum() / jnp.maximum(solved.sum(), 1)
-            factor = _factor(at)
-            spread = (factor**2).sum() + (at["m"] ** 2).sum() - p - 2 * jnp.log(jnp.diagonal(factor)).sum()
-            return _energy(z, w, people) + self.plausible * implausible + self.prior * 0.5 * spread
-
-        optimiser = optax.chain(
-            optax.clip_by_global_norm(5.0), optax.adam(optax.cosine_decay_schedule(self.rate, self.steps))
-        )
-
-        @jax.jit
-        def step(at, state, e, people):
-            value, slope = jax.value_and_grad(loss)(at, e, people)
-            slope = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), slope)
-            change, state = optimiser.update(slope, state)
-            return optax.apply_updates(at, change), state, value
-
-        rng = generator(key)
+        p, rng = problem.dimensions, generator(key)
+        step, optimiser = _training(problem, law, self)
         at = {"m": jnp.zeros(p), "low": jnp.zeros((p, p)), "log_diagonal": jnp.zeros(p)}
         state, losses = optimiser.init(at), []
         for k in range(self.steps):
@@ -109,6 +84,41 @@ class PushForward(AbstractSampler):
             at, state, value = step(at, state, jnp.asarray(e), jnp.asarray(people))
             losses.append(float(value))
         return at, losses
+
+
+@functools.lru_cache(maxsize=4)
+def _training(problem: PopulationProblem, law: AbstractLaw, settings: PushForward) -> tuple[Any, Any]:
+    """A gradient step, compiled once for a problem, whatever the key; and the optimiser."""
+    p = problem.dimensions
+    seen = np.array([problem.simulator.names.index(k) for k in law.names])
+    bound = np.array([problem.simulator.names.index(k) for k in problem.plausibility.names], dtype=int)
+    mean, sd = jnp.asarray(law.fitted.mean)[None], jnp.asarray(law.fitted.sd)[None]
+
+    def loss(at, e, people):
+        values, status = problem.simulator.traced(problem.theta(_moved(at, e)))
+        solved = status == Status.OK
+        safe = jnp.where(solved[:, None], values, 1.0)
+        outside = problem.plausibility.violation(safe[:, bound]).sum(axis=1)
+        positive = (safe[:, seen] > 0).all(axis=1)
+        z = (jnp.log(jnp.where(safe[:, seen] > 0, safe[:, seen], 1.0)) - mean) / sd
+        w = jnp.where(solved & positive, 1.0, 0.0)
+        implausible = (jnp.where(solved, outside**2 + 0.2 * outside, 0.0)).sum() / jnp.maximum(solved.sum(), 1)
+        factor = _factor(at)
+        divergence = 0.5 * ((factor**2).sum() + (at["m"] ** 2).sum() - p) - jnp.log(jnp.diagonal(factor)).sum()
+        return _energy(z, w, people) + settings.plausible * implausible + settings.prior * divergence
+
+    optimiser = optax.chain(
+        optax.clip_by_global_norm(5.0), optax.adam(optax.cosine_decay_schedule(settings.rate, settings.steps))
+    )
+
+    @jax.jit
+    def step(at, state, e, people):
+        value, slope = jax.value_and_grad(loss)(at, e, people)
+        slope = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), slope)
+        change, state = optimiser.update(slope, state)
+        return optax.apply_updates(at, change), state, value
+
+    return step, optimiser
 
 
 def _factor(at):

@@ -30,6 +30,7 @@ from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler
 
 BLOCK = 4096
+SIZES = (64, 512, 4096)  # of what is compiled
 MARGIN = 3e-3  # by which bounds are drawn in while optimising, in their widths: what a penalty gives way
 
 
@@ -51,18 +52,19 @@ class Twins(AbstractSampler):
     longest: float = 2.0
 
     def find(self, problem, n, key, evaluate):
-        """For `Rows`, the first `n` rows in an order drawn at random (each once, before any comes twice)."""
+        """For `Rows`, the first `n` rows in an order drawn at random (each once, before any comes twice); where their
+        values are rounded, a place in the interval."""
         laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
         if len(laws) != 1:
             raise PopulationError("twins need one target that is a law.")
         law, rng = laws[0], generator(key)
         if isinstance(law, Rows):
             order = np.concatenate([rng.permutation(len(law.data)) for _ in range(-(-n // len(law.data)))])[:n]
-            wanted = np.log(law.data)[order]
+            wanted = np.log(law.data[order] + law.rounding * (rng.random((n, len(law.names))) - 0.5))
         else:
             z = ndtri(Sobol().points(n, len(law.names), key)) @ np.linalg.cholesky(law.correlation).T
             order, wanted = np.arange(n), law.fitted.mean + z * law.fitted.sd
-        lm = _LevenbergMarquardt(problem, law.names, self)
+        lm = _steps(problem, law.names, self)
         found, left, used = np.full((n, problem.dimensions), np.nan), np.arange(n), 0
         rounds = []
         while len(left) and used < self.rounds:
@@ -83,6 +85,12 @@ class Twins(AbstractSampler):
             "unreached": order[~reached].tolist(),
             "twin_of": order[reached].tolist(),
         }
+
+
+@functools.lru_cache(maxsize=4)
+def _steps(problem: PopulationProblem, names: tuple[str, ...], settings: Twins) -> _LevenbergMarquardt:
+    """Compiled once for a problem, whatever the key."""
+    return _LevenbergMarquardt(problem, names, settings)
 
 
 class _LevenbergMarquardt:
@@ -141,7 +149,7 @@ class _LevenbergMarquardt:
 
     def _block(self, start: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         s, n = self.settings, len(start)
-        size = max(64, 1 << max(n - 1, 0).bit_length())
+        size = next(k for k in SIZES if k >= n)
         z0 = jnp.asarray(np.concatenate([start, np.repeat(start[-1:], size - n, axis=0)]))
         y = jnp.asarray(np.concatenate([wanted, np.repeat(wanted[-1:], size - n, axis=0)]))
         z, damping = z0, jnp.ones(size)
