@@ -111,7 +111,7 @@ class LogNormalLaw(AbstractLaw):
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """Of the logarithms, shape (subjects,); -inf for an output that is not positive."""
         z = self.scores(values)
-        ok = np.isfinite(z).all(axis=1)
+        ok = np.all(np.isfinite(z), axis=1)
         white = np.linalg.solve(np.linalg.cholesky(self.correlation), np.where(ok[:, None], z, 0.0).T)
         logdet = 2 * float(np.log(np.diag(np.linalg.cholesky(self.covariance))).sum())
         found = -0.5 * (white**2).sum(axis=0) - 0.5 * logdet - 0.5 * len(self.names) * math.log(2 * math.pi)
