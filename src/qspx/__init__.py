@@ -62,6 +62,7 @@ _NAMES = {
     "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
+    "steady_state": ("steady_states",),
     "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
     "varying": ("time_varying",),
@@ -144,6 +145,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.reaction import Reaction as Reaction
     from qspx.report import write_report as write_report
     from qspx.simulation import simulate as simulate
+    from qspx.steady_state import steady_states as steady_states
     from qspx.summaries import AUC as AUC
     from qspx.summaries import Average as Average
     from qspx.summaries import FractionAbove as FractionAbove
