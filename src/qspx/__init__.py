@@ -57,6 +57,7 @@ _NAMES = {
     "measurements": ("Measurements",),
     "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
+    "nlme": ("PopulationData", "PopulationProblem", "fit_population"),
     "petab": ("load_petab",),
     "protocol": ("Arm", "Protocol"),
     "reaction": ("MassAction", "Reaction"),
@@ -138,6 +139,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.model import Published as Published
     from qspx.model import Species as Species
     from qspx.network import Network as Network
+    from qspx.nlme import PopulationData as PopulationData
+    from qspx.nlme import PopulationProblem as PopulationProblem
+    from qspx.nlme import fit_population as fit_population
     from qspx.petab import load_petab as load_petab
     from qspx.protocol import Arm as Arm
     from qspx.protocol import Protocol as Protocol

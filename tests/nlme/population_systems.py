@@ -124,3 +124,18 @@ def line_ofv(frame, intercept, slope, sd, omega):
         residual = one["DV"].to_numpy() - design @ [intercept, slope]
         total += np.linalg.slogdet(covariance)[1] + residual @ np.linalg.solve(covariance, residual)
     return total
+
+
+class Bolus(qspx.AbstractModel):
+    """C = dose / V exp(-CL / V t), with what doses per kg need."""
+
+    molar_mass = "MW"
+    body_weight = "WT"
+    C = qspx.Species("nM", volume="V", route="IV")
+    V = qspx.Parameter(3.0, "L")
+    CL = qspx.Parameter(0.3, "L/day")
+    WT = qspx.Parameter(70.0, "kg", tag="covariate")
+    MW = qspx.Parameter(150_000.0, "g/mol")
+
+    def rates(self, t, y, p):
+        return {"C": -p.CL / p.V * y.C}
