@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 from systems import OneCompartment, Trouble
@@ -113,3 +114,28 @@ def test_a_parameter_may_not_take_the_name_of_a_column():
 
     with pytest.raises(SolveError, match="`weight` is a column of every cohort.*rename"):
         Cohort(Clash(), Clash().theta[None], np.zeros(1))
+
+
+def test_a_cohort_without_status_is_ok_but_for_what_cannot_be():
+    theta = np.tile(Trouble().theta, (3, 1))
+    theta[1, list(Trouble().parameters).index("k")] = 11.0  # the bounds end at 10
+    cohort = Cohort(Trouble(), theta)
+    assert cohort.status.tolist() == [Status.OK, Status.IMPLAUSIBLE, Status.OK]
+
+
+def test_traced_parameters_are_taken_as_they_are_and_numbers_beside_them_are_checked():
+    model, seen = Trouble(), []
+    cohort = Cohort(model, np.tile(model.theta, (3, 1)))
+
+    def f(x):
+        traced = cohort.with_parameters({"w": x, "k": [0.5, -1.0, 11.0]})
+        seen.append((traced.is_traced, traced.status.tolist(), traced.reasons))
+        return traced.theta.sum()
+
+    jax.grad(f)(1.0)
+    outside = {Status.IMPLAUSIBLE: {"k outside 0 to 10": 2}}
+    assert seen == [(True, [Status.OK, Status.IMPLAUSIBLE, Status.IMPLAUSIBLE], outside)]
+    # what is traced itself is not looked at, and what was found before it was replaced stays
+    bad = cohort.with_parameters({"k": [0.5, -1.0, 0.5]})
+    jax.grad(lambda x: seen.append(bad.with_parameters({"w": x}).status.tolist()) or x)(1.0)
+    assert seen[1] == [Status.OK, Status.IMPLAUSIBLE, Status.OK]

@@ -70,6 +70,7 @@ def test_the_healthy_are_right_and_the_failed_are_nan(result):
     for arm, amount in enumerate((1.0, 3.0)):
         exact = healthy(np.array(TIMES), amount, k[:, None])
         np.testing.assert_allclose(result.values("x")[arm, SOLVED], exact, rtol=1e-5)
+        np.testing.assert_array_equal(result.metric(AUC("x")), result.metric("auc(x)"))
         np.testing.assert_allclose(result.metric("auc(x)")[arm, SOLVED], amount / k * -np.expm1(-7 * k), rtol=1e-5)
         np.testing.assert_allclose(result.metric("max(x)")[arm, SOLVED], amount, rtol=1e-12)
         # cos(t) is largest at 2 pi; at rtol 1e-6 the time of a flat top is less sure than its value

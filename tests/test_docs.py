@@ -65,6 +65,31 @@ def test_regimens_and_event_tables(repo_root, capsys):
     np.testing.assert_allclose(found["predicted"]["CL_now"], [1.1, 0.9, 0.7])
 
 
+def test_calibration_problems(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "events", "problem"):
+        exec(page[name], found)
+    shown = capsys.readouterr().out
+    assert "8 measurements of CP in 2 arms; 2 below and 0 above" in shown
+    assert "4 estimated (CL, V, KA, cv) from 8 measurements of CP in 2 arms" in shown
+    predicted = found["problem"].predict({"CL": 3.0, "V": 30.0})
+    expected = [100 / 30 * np.exp(-3 / 30 * t) for t in (0.5, 2, 8, 48)]
+    np.testing.assert_allclose(predicted["prediction"][:4], expected, rtol=1e-6)
+    exec(page["arms"], found)
+    assert found["problem"].start["V_tablet"] == 40 and (found["problem"].curves({}, [0, 1])["status"] == "ok").all()
+
+
+def test_a_fit_from_many_starts(repo_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "problem", "fit", "figures"):
+        exec(page[name], found)
+    fit = found["fit"]
+    assert fit.ledger["n"].sum() == 12 and fit.hits() > 1
+    again = qspx.load_fit(tmp_path / "runs" / "oral", found["problem"])
+    assert str(again) == str(fit) and "12 starts" in capsys.readouterr().out
+
+
 def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("libsbml", reason="needs the extra sbml")
     text = (repo_root / "docs" / "sbml.md").read_text()
@@ -79,6 +104,40 @@ def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
         capsys.readouterr().out.count("[2. 1. 2. 1.") == 2
     )  # S falls from 2 to 1 and is refilled, SBML and file alike
     assert found["courses"]["fills"][-1] == 2 and found["ball"]["hits"][-1] == 1
+
+
+def test_uncertainty_of_a_calibration(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "identifiability", "intervals", "posterior", "prediction", "dose"):
+        exec(page[name], found)
+    (combination,) = found["verdict"].combinations
+    assert combination.determined == ("CL/V", "CL/gain")
+    assert "only CL/V and CL/gain are: (CL·c, V·c, gain·c) fits alike" in capsys.readouterr().out
+    assert all(p.verdict == "identifiable" for p in found["profiles"].of.values())
+    assert found["refits"].ok.all() and np.isfinite(found["result"].quantiles("C", (0.05, 0.95))).all()
+    assert found["rationale"].estimates[0].interval is not None
+
+
+@pytest.mark.slow
+def test_draws_from_the_posterior(repo_root, capsys):
+    pytest.importorskip("blackjax", reason="needs the extra bayes")
+    pytest.importorskip("arviz_stats", reason="needs the extra bayes")
+    page, found = blocks(repo_root / "docs" / "uncertainty.md"), {"__name__": "docs"}
+    for name in ("fit", "nuts"):
+        exec(page[name], found)
+    assert "NO PRIOR was given for CL, V, sd" in capsys.readouterr().out
+    assert found["posterior"].tree["posterior"]["CL"].shape == (4, 200)
+
+
+def test_virtual_populations(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "virtual_populations.md"), {"__name__": "page"}
+    for name in ("problem", "population", "twins", "compare", "own"):
+        exec(page[name], found)
+    assert not found["vpop"].unreached and found["vpop"].effective_size > 100
+    assert found["twins"].details["reached"] > 0.9
+    assert list(found["table"]["method"]) == ["screening"] * 2 + ["twins"] * 2
+    assert found["mine"].ledger.total == 512 and found["mine"].details["mean_distance"] > 0
+    assert "virtual patients of Marker" in capsys.readouterr().out
 
 
 def pages(repo_root):

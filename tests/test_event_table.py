@@ -193,6 +193,22 @@ def test_a_parameter_called_dur_is_not_the_duration_of_rxode2():
     assert table.theta[0, Modelled().parameter_index("DUR")] == 0.5
 
 
+@pytest.mark.parametrize("rate", [{}, {"RATE": [0, 0]}])
+def test_a_dur_that_nothing_would_read_is_not_a_silent_bolus(rate):
+    """A file for rxode2, and a model that happens to have a parameter of that name."""
+
+    class Modelled(Daily):
+        DUR = Parameter(0.1, "day")
+
+    frame = pd.DataFrame({"ID": 1, "TIME": [0, 1], "AMT": [5, 0], "DUR": 0.5, "EVID": [1, 0]} | rate)
+    with pytest.raises(
+        DoseError, match=r"row 2, column `DUR`: RATE -2 was expected.*would be a bolus.*rename the para"
+    ):
+        read(frame, Modelled(), unit="nmol")
+    table = read(frame, Modelled(), unit="nmol", columns={"DUR": "DUR"})
+    assert table.doses[0] == Dose(5.0, "nmol", "drug") and table.theta[0, Modelled().parameter_index("DUR")] == 0.5
+
+
 def test_the_table_prints_as_what_was_understood():
     text = str(read(pd.DataFrame(ORAL).assign(CL=1.0, WT=70, LAGT=[1, 0, 0, 0])))
     assert "2 subjects, 4 records (2 observation, 2 dose)" in text

@@ -14,14 +14,15 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src" / "qspx"
 
 LAYERS = [
-    "_errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check _unit_names "
-    "progress provenance units weighted",
+    "_checks _errors _jaxpr _jaxpr_primitives _latex _precision _random _status _tracing _types _unit_check "
+    "_unit_names progress provenance units weighted",
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
     "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
-    "calibrate cohort cohort_result cohort_run event_run interchange measured_events measured_table measurements nca "
-    "sensitivity simulation store table_run vpop",
-    "exposure_response fih petab trial",
+    "calibrate cohort cohort_result cohort_run event_run interchange measured_events measured_observables "
+    "measured_table measurements nca sensitivity simulation steady_state "
+    "store table_run vpop",
+    "exposure_response fih nlme petab trial",
     "experiment report",
     "__main__ cli",
 ]
@@ -29,6 +30,9 @@ LAYER_OF = {unit: level for level, units in enumerate(LAYERS) for unit in units.
 
 # A heavy or replaceable dependency and the only units that may know of it.
 ONLY_IN = {
+    "arviz_base": {"calibrate"},
+    "arviz_stats": {"calibrate"},
+    "blackjax": {"calibrate"},
     "diffrax": {"integrate"},
     "libsbml": {"interchange"},
     "llvmlite": {"integrate"},

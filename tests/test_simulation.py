@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from systems import TMDD, OneCompartment, Trouble, TwoCompartment, concentration, two_compartment_bolus
 
-from qspx import AUC, Max, Parameter, Regimen, Species, simulate
+from qspx import AUC, Dose, Max, Parameter, Regimen, Species, simulate
 from qspx._errors import ModelError, SolveError
 from qspx._status import Status
 from qspx.integrate import BatchIntegrator, DiffraxIntegrator
@@ -96,7 +96,7 @@ def test_mistakes_are_found_before_the_solve(arguments, kind, words):
     "parameters, words",
     [
         ({"b": 2.0}, ("Trouble", "stopped at 0.575", "steps", "blow-up")),
-        ({"k": np.nan}, ("stopped at 0 day", "NONFINITE", "absurd parameter")),
+        ({"k": np.nan}, ("stopped at 0 day", "NONFINITE", "not a finite number (k)")),
         ({"w": 1e6}, ("MAX_STEPS", "after 2000 steps", "`max_steps`")),
     ],
 )
@@ -137,3 +137,29 @@ def test_samples_before_and_after_a_dose():
         simulate(Decay(), regimen, times, before=[True])
     with pytest.raises(SolveError, match="increasing"):
         simulate(Decay(), regimen, [0.0, 0.0])
+
+
+# advice -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_steady_state_added_to_a_state_that_is_used_up_says_so():
+    """Both steady states take the target down from its initial value; together they would take more than there is."""
+    model = TMDD()
+    dose = {"every": 1.0, "unit": "nmol", "into": "C"}
+    regimen = Regimen((Dose(50.0, steady_state=1, **dose), Dose(50.0, at=0.5, steady_state=2, **dose)))
+    with pytest.raises(SolveError, match=r"DT_MIN\. the steady state of the dose at 0\.5 day is added.*steady_state=1"):
+        simulate(model, regimen, [1.0])
+
+
+def test_a_dose_before_the_run_is_told_from_a_failing_solve():
+    with pytest.raises(SolveError, match=r"NONFINITE\. a dose would arrive before the run begins \(negative lag\)"):
+        simulate(Late(), Regimen((Dose(1.0, "nM", "C"),)), [1.0], parameters={"lag": -1.0})
+
+
+class Late(AbstractModel):
+    C = Species("nM", lag="lag")
+    lag = Parameter(0.0, "day", scale="lin")
+    k = Parameter(1.0, "1/day")
+
+    def rates(self, t, y, p):
+        return {"C": -p.k * y.C}

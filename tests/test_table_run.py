@@ -177,6 +177,15 @@ def test_a_rate_that_is_not_positive_fails_its_subject_only(engine):
     np.testing.assert_allclose(found["central"][3], central([3.0], 0, 9, duration=3)[0], rtol=1e-8)
 
 
+def test_a_dose_before_the_run_fails_its_subject_and_the_reason_is_told():
+    rows = [{"ID": s, "TIME": t, "AMT": 10 * (t == 0), "CMT": 2, "LAGT": lag} for s, lag in ((1, 0), (2, -1), (3, -2))
+            for t in (0, 4)]  # fmt: skip
+    found = simulate_table(MODEL, table_of(rows), observables=["central"])
+    assert found["status"].tolist() == ["ok"] * 2 + ["nonfinite"] * 4
+    assert found.attrs["reasons"] == {"a dose would arrive before the run begins (negative LAGT)": 2}
+    assert found.attrs["ledger"] == {"ok": 1, "nonfinite": 2}
+
+
 def test_subjects_do_not_depend_on_each_other(engine):
     both = simulate_table(MODEL, table_of(MIXED), integrator=engine)
     alone = simulate_table(MODEL, table_of(MIXED[MIXED["ID"] == "a"]), integrator=engine)

@@ -25,6 +25,12 @@ _NAMES = {
     "calibrate.fit_result": ("Fit",),
     "calibrate.fit_status": ("FitStatus",),
     "calibrate.starts": ("GivenStarts", "LatinHypercubeStarts", "SobolStarts", "StartsAround"),
+    "calibrate.bootstrap": ("case_bootstrap", "parametric_bootstrap", "residual_bootstrap"),
+    "calibrate.identifiability": ("identifiability",),
+    "calibrate.information": ("fisher_information",),
+    "calibrate.laplace": ("laplace",),
+    "calibrate.posterior": ("sample_posterior",),
+    "calibrate.profile": ("profile",),
     "calibrate.trust_region": ("TrustRegion",),
     "cohort": ("Cohort", "sample_cohort"),
     "cohort_result": ("CohortResult",),
@@ -47,7 +53,8 @@ _NAMES = {
     "integrate": ("AutomaticIntegrator", "BatchIntegrator", "CudaIntegrator", "DiffraxIntegrator"),
     "interchange": ("load_sbml", "simulate_sbml"),
     "loading": ("load_model",),
-    "measurements": ("Measurements", "Observed"),
+    "measured_observables": ("Observed",),
+    "measurements": ("Measurements",),
     "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
     "petab": ("load_petab",),
@@ -55,6 +62,7 @@ _NAMES = {
     "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
+    "steady_state": ("steady_states",),
     "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
     "varying": ("time_varying",),
@@ -66,6 +74,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.binding import Binding as Binding
     from qspx.binding import BindingArm as BindingArm
     from qspx.binding import Site as Site
+    from qspx.calibrate.bootstrap import case_bootstrap as case_bootstrap
+    from qspx.calibrate.bootstrap import parametric_bootstrap as parametric_bootstrap
+    from qspx.calibrate.bootstrap import residual_bootstrap as residual_bootstrap
     from qspx.calibrate.error_models import Additive as Additive
     from qspx.calibrate.error_models import Combined as Combined
     from qspx.calibrate.error_models import GivenSd as GivenSd
@@ -77,10 +88,15 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.calibrate.fit_files import load_fit as load_fit
     from qspx.calibrate.fit_result import Fit as Fit
     from qspx.calibrate.fit_status import FitStatus as FitStatus
+    from qspx.calibrate.identifiability import identifiability as identifiability
+    from qspx.calibrate.information import fisher_information as fisher_information
+    from qspx.calibrate.laplace import laplace as laplace
     from qspx.calibrate.noise import LaplaceNoise as LaplaceNoise
     from qspx.calibrate.noise import StudentNoise as StudentNoise
+    from qspx.calibrate.posterior import sample_posterior as sample_posterior
     from qspx.calibrate.preequilibration import PreEquilibration as PreEquilibration
     from qspx.calibrate.problem import CalibrationProblem as CalibrationProblem
+    from qspx.calibrate.profile import profile as profile
     from qspx.calibrate.starts import GivenStarts as GivenStarts
     from qspx.calibrate.starts import LatinHypercubeStarts as LatinHypercubeStarts
     from qspx.calibrate.starts import SobolStarts as SobolStarts
@@ -113,8 +129,8 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.interchange import load_sbml as load_sbml
     from qspx.interchange import simulate_sbml as simulate_sbml
     from qspx.loading import load_model as load_model
+    from qspx.measured_observables import Observed as Observed
     from qspx.measurements import Measurements as Measurements
-    from qspx.measurements import Observed as Observed
     from qspx.model import AbstractModel as AbstractModel
     from qspx.model import Event as Event
     from qspx.model import Observable as Observable
@@ -129,6 +145,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.reaction import Reaction as Reaction
     from qspx.report import write_report as write_report
     from qspx.simulation import simulate as simulate
+    from qspx.steady_state import steady_states as steady_states
     from qspx.summaries import AUC as AUC
     from qspx.summaries import Average as Average
     from qspx.summaries import FractionAbove as FractionAbove

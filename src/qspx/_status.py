@@ -37,7 +37,8 @@ STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
         Status.NOT_RUN: "not simulated yet; resume the run to fill it",
         Status.MAX_STEPS: "step limit reached; raise `max_steps`, loosen the tolerances, or look for a very stiff "
         "or oscillating subject",
-        Status.DT_MIN: "step size fell below its minimum; look for a discontinuity or a blow-up in the rates",
+        Status.DT_MIN: "step size fell below its minimum; look for a discontinuity or a blow-up in the rates, or for a "
+        "steady state that is added (steady_state=2, SS 2) to a state where it makes a species negative",
         Status.NONFINITE: "a state or a parameter became NaN or infinite; look for a division by zero, a negative "
         "power or logarithm, or an absurd parameter",
         Status.IMPLAUSIBLE: "a parameter or an output is outside its physiological bounds",

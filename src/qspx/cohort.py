@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jax.core import Tracer
 
+from qspx._checks import mapping, require_kind, shown
 from qspx._errors import ModelError, SolveError, closest
 from qspx._status import Ledger, Status
 from qspx.distributions import Joint
@@ -27,8 +28,9 @@ class Cohort:
     Args:
         model: whose parameters the columns of `theta` are.
         theta: shape (subjects, parameters), in the units of the model's declarations. May be traced by jax (inside
-            `jax.grad`, `jax.jit`): the subjects are then taken as they are, without the checks of their values.
-        status: shape (subjects,); only subjects with `Status.OK` are simulated.
+            `jax.grad`, `jax.jit`): the subjects are then taken as they are, without the checks of their values, which
+            nobody knows yet. A cohort that was made of numbers keeps its status when `with_parameters` replaces some.
+        status: codes, shape (subjects,); only subjects with `Status.OK` are simulated (default: all are OK).
         weights: prevalence weights, shape (subjects,), summing to one over the usable subjects (default: equal).
         seed, origin: how it was made, for the manifest.
         reasons: why subjects are not usable, for the ledger.
@@ -36,14 +38,15 @@ class Cohort:
 
     model: AbstractModel
     theta: Any
-    status: np.ndarray
+    status: np.ndarray = None  # type: ignore[assignment]  # all OK is filled in below
     weights: np.ndarray = None  # type: ignore[assignment]  # equal weights are filled in below
     seed: str = ""
     origin: str = ""
     reasons: Mapping[Status, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        theta = self.theta if self.is_traced else np.asarray(self.theta, dtype=float)
+        require_kind(self.model, AbstractModel, "model")
+        theta = self.theta if self.is_traced else _array(self.theta, "theta", float)
         if theta.ndim != 2 or theta.shape[1] != len(self.model.parameters):
             raise SolveError(
                 f"Argument `theta` must have shape (subjects, {len(self.model.parameters)}), but has {theta.shape}."
@@ -57,7 +60,8 @@ class Cohort:
         if len(theta) == 0:
             raise SolveError("the cohort is empty; sample at least one subject.")
         object.__setattr__(self, "theta", theta)
-        object.__setattr__(self, "status", np.asarray(self.status, dtype=np.int64))
+        status = np.full(len(theta), int(Status.OK)) if self.status is None else self.status
+        object.__setattr__(self, "status", _array(status, "status", np.int64))
         if self.status.shape != (len(theta),):
             raise SolveError(
                 f"Argument `status` must have shape ({len(theta)},), one code per subject, but has {self.status.shape}."
@@ -78,7 +82,7 @@ class Cohort:
 
     def _checked_weights(self) -> np.ndarray:
         usable = self.status == Status.OK
-        weights = usable.astype(float) if self.weights is None else np.asarray(self.weights, dtype=float)
+        weights = usable.astype(float) if self.weights is None else _array(self.weights, "weights", float)
         if weights.shape != self.status.shape or not np.all(weights >= 0):
             raise SolveError("Argument `weights` must be one number >= 0 per subject.")
         total = weights[usable].sum()
@@ -107,11 +111,18 @@ class Cohort:
 
     def with_parameters(self, values: Mapping[str, Any]) -> Cohort:
         """The same subjects with some parameters set to one value for all, or to one each, shape (subjects,). Values
-        may be traced by jax."""
+        may be traced by jax; those that are not are checked as always, also beside traced ones."""
         theta = self.theta
-        for name, value in values.items():
+        for name, value in mapping(values, "values", SolveError).items():
             theta = _with_column(theta, self.model.parameter_index(name), value)
-        return dataclasses.replace(self, theta=theta)
+        if not isinstance(theta, Tracer):
+            return dataclasses.replace(self, theta=theta)
+        known = {name: value for name, value in values.items() if not isinstance(value, Tracer)}
+        numbers = np.tile(self.model.theta, (len(self), 1))
+        for name, value in known.items():
+            numbers = _with_column(numbers, self.model.parameter_index(name), value)
+        checked = Cohort(self.model, numbers, self.status, reasons=self.reasons)
+        return dataclasses.replace(self, theta=theta, status=checked.status, reasons=checked.reasons)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per subject: subject, status, weight, then the parameters; units in `df.attrs["units"]`."""
@@ -150,6 +161,14 @@ class Cohort:
 
     def __str__(self) -> str:
         return f"cohort of {self.model.name}: {self.ledger} ({self.origin})"
+
+
+def _array(values: Any, argument: str, kind: type) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=kind)
+    except (TypeError, ValueError):
+        held = "codes of `Status`" if argument == "status" else "numbers"
+        raise SolveError(f"Argument `{argument}` must hold {held}, but {shown(values)} was given.") from None
 
 
 def _with_column(theta: Any, i: int, value: Any) -> Any:

@@ -15,6 +15,7 @@ from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.model import AbstractModel
 from qspx.protocol import Protocol
+from qspx.summaries import AbstractSummary
 from qspx.weighted import weighted_quantile
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ class CohortResult:
         """Counts over subjects; one that fails in any arm counts as failed."""
         return Ledger.of(self.subject_status, self.cohort.reasons)
 
-    def metric(self, name: str) -> Any:
-        """One endpoint, shape (arms, subjects)."""
+    def metric(self, name: str | AbstractSummary) -> Any:
+        """One endpoint, by name ("max(C)") or as it was asked for (`Max("C")`), shape (arms, subjects)."""
+        name = name.name if isinstance(name, AbstractSummary) else name
         if name not in self.metrics:
             raise SolveError(
                 f"`{name}` is not an endpoint of this run; it has {list(self.metrics)}.{closest(name, self.metrics)}"
@@ -77,9 +79,10 @@ class CohortResult:
         found = self.trajectories[name][:]
         return found if isinstance(found, Tracer) else np.asarray(found)
 
-    def quantiles(self, name: str, q: Sequence[float]) -> np.ndarray:
+    def quantiles(self, name: str | AbstractSummary, q: Sequence[float]) -> np.ndarray:
         """Weighted quantiles over the solved subjects: of an endpoint, shape (q, arms), or of a sampled observable,
         shape (q, arms, times)."""
+        name = name.name if isinstance(name, AbstractSummary) else name
         if name in self.metrics:
             return weighted_quantile(self.metrics[name], q, self.cohort.weights, axis=1)
         return weighted_quantile(self.values(name), q, self.cohort.weights, axis=1)

@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from qspx._checks import require_kind
 from qspx._errors import ProtocolError, SolveError
 from qspx._input_events import require_same_start
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
 from qspx.dose_events import DoseEvents, stacked_events
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
+from qspx.integrate import AbstractIntegrator, SolveRequest, integrator_of
 from qspx.model import AbstractModel
 from qspx.progress import report
 from qspx.protocol import Protocol
 from qspx.provenance import environment, now
-from qspx.simulation import solve_request
+from qspx.simulation import require_model, solve_request
 from qspx.store import RunStore
 from qspx.summaries import AbstractSummary
 
@@ -61,18 +62,16 @@ def simulate_cohort(
         QspxError: before compute starts, if model, cohort, protocol and endpoints do not fit each other.
         SolveError: after the run, if not one subject could be solved.
     """
-    integrator = integrator or AutomaticIntegrator()
-    if not isinstance(protocol, Protocol):
-        raise SolveError(
-            f"Argument `protocol` must be a Protocol, but a {type(protocol).__name__} was given; for one regimen use "
-            'Protocol([Arm("name", regimen)]).'
-        )
+    require_model(model)
+    integrator = integrator_of(integrator)
+    require_kind(protocol, Protocol, "protocol", 'For one regimen, use Protocol([Arm("name", regimen)]).')
+    require_kind(cohort, Cohort, "cohort", "Make it by sample_cohort(...), or from an array by Cohort(model, theta).")
     if cohort.model != model:
         raise SolveError(f"the cohort was made for {cohort.model!r}, not for {model!r}; sample it from the same model.")
     if not (cohort.status == Status.OK).any():
         raise SolveError(f"no subject of the cohort can be simulated: {_with_reasons(cohort.ledger)}.")
-    if shard < 1:
-        raise SolveError(f"Argument `shard` must be >= 1, but {shard} was given.")
+    if not isinstance(shard, int) or shard < 1:
+        raise SolveError(f"Argument `shard` must be a whole number >= 1, but {shard!r} was given.")
     plan = _Plan.of(model, cohort, protocol, summaries, integrator, shard)
     if cohort.is_traced:
         if out is not None:

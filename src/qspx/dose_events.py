@@ -264,6 +264,23 @@ def subject_doses(model: AbstractModel, theta: Any, events: DoseEvents, xp: Any)
     )
 
 
+def impossible_doses(model: AbstractModel, theta: np.ndarray, events: DoseEvents, t0: float) -> dict[str, np.ndarray]:
+    """{reason: which rows} whose doses cannot be given in a run from t0 on: theta (rows, parameters), events (rows,
+    events). Such a subject ends as NONFINITE."""
+    with np.errstate(all="ignore"):
+        start = np.asarray(subject_doses(model, theta, events, np).start)
+    by_lag = sorted({list(model.parameters)[i] for i in np.unique(events.lag_index) if i >= 0})
+    early = f"a dose would arrive before the run begins ({'negative ' + ', '.join(by_lag) if by_lag else 'too early'})"
+    unknown = np.asarray(~np.isfinite(theta).all(axis=1))
+    names = ", ".join(np.array(list(model.parameters))[~np.isfinite(theta).all(axis=0)])
+    reasons: dict[str, np.ndarray] = {
+        f"a parameter is not a finite number ({names})": unknown,
+        early: np.asarray((start < t0).any(axis=1)),
+        "an infusion has a rate or a duration that is not positive": np.asarray(np.isnan(start).any(axis=1) & ~unknown),
+    }
+    return {why: rows for why, rows in reasons.items() if rows.any()}
+
+
 def _volumes(model: AbstractModel, theta: Any, xp: Any) -> Any:
     """By which a dose into each species is divided, shape (..., species)."""
     ones = xp.ones_like(theta[..., 0])

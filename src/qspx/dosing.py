@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from qspx._checks import mapping, number, numbers, require_kind
 from qspx._errors import DoseError
 from qspx.inputs import Input
 from qspx.units import split_per_kg, unit
+
+_TRACED = (
+    "A regimen holds plain numbers. Derivatives by it come through parameters: name one as `lag`, `duration`, `rate` "
+    "or `bioavailability`; or scale the arrays of `qspx.dose_events.dose_events(regimen, model)`."
+)
 
 
 def _require(condition: bool | np.bool_, message: str) -> None:
@@ -56,6 +62,7 @@ class Dose:
     steady_state: int = 0
 
     def __post_init__(self):
+        self._check_types()
         _require(
             math.isfinite(self.amount) and self.amount >= 0,
             f"Argument `amount` of a Dose must be a number >= 0, but {self.amount} was given.",
@@ -99,6 +106,16 @@ class Dose:
         )
         unit(split_per_kg(self.unit)[0])
 
+    def _check_types(self) -> None:
+        for role in ("unit", "into"):
+            require_kind(getattr(self, role), str, f"{role}` of a `Dose", error=DoseError)
+        for role in ("amount", "at", "additional", "steady_state"):
+            number(getattr(self, role), f"{role}` of a `Dose", DoseError, _TRACED)
+        for role in ("duration", "bioavailability", "lag", "rate", "every"):
+            value = getattr(self, role)
+            if value is not None and (role == "every" or not isinstance(value, str)):
+                number(value, f"{role}` of a `Dose", DoseError, _TRACED)
+
     @property
     def constant_infusion(self) -> bool:
         """Whether it stands for an infusion that has always run, up to its time."""
@@ -126,9 +143,13 @@ class Regimen:
     def __post_init__(self):
         if isinstance(self.doses, Dose):
             raise DoseError("Argument `doses` must be a sequence, but one Dose was given; write Regimen((dose,)).")
+        require_kind(self.doses, Iterable, "doses", "Write Regimen((dose,)).", DoseError)
         object.__setattr__(self, "doses", tuple(self.doses))
-        object.__setattr__(self, "inputs", dict(self.inputs))
-        object.__setattr__(self, "resets", tuple(sorted(float(t) for t in self.resets)))
+        for dose in self.doses:
+            require_kind(dose, Dose, "doses", 'It holds doses such as Dose(100, "mg", "depot").', DoseError)
+        require_kind(self.time_unit, str, "time_unit", error=DoseError)
+        object.__setattr__(self, "inputs", dict(mapping(self.inputs, "inputs", DoseError, '{"WT": Input(...)}')))
+        object.__setattr__(self, "resets", tuple(sorted(numbers(self.resets, "resets", DoseError, _TRACED))))
         _require(len(self.doses) > 0, "Argument `doses` must hold at least one Dose, but it is empty.")
         times = [d.at for d in self.doses]
         if times != sorted(times):

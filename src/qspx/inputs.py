@@ -7,12 +7,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import numpy as np
-
+from qspx._checks import numbers, require_kind
 from qspx._errors import DoseError
 from qspx.units import unit
 
 INTERPOLATIONS = ("constant", "linear")
+_TRACED = "An input holds plain numbers; derivatives come through parameters of the model, as factors of its inputs."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Input:
 
     def __post_init__(self):
         for name in ("times", "values"):
-            object.__setattr__(self, name, tuple(float(x) for x in np.asarray(getattr(self, name), float).ravel()))
+            given = numbers(getattr(self, name), f"{name}` of an `Input", DoseError, _TRACED)
+            object.__setattr__(self, name, given)
+        require_kind(self.unit, str, "unit` of an `Input", error=DoseError)
         if not self.times or len(self.times) != len(self.values):
             raise DoseError(
                 "Arguments `times` and `values` of an Input must have the same length, at least 1, but have "

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspx._dose_units import in_model_time
-from qspx._errors import CalibrationError, UnitError, closest
+from qspx._errors import CalibrationError, closest
+from qspx.measured_observables import Observed, read_factors, read_observables
 from qspx.measured_table import MeasuredTable
 from qspx.model import AbstractModel
-from qspx.units import conversion, unit
+from qspx.units import unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
 
 CENSORED = {-1: "below", 0: "", 1: "above"}
 SINGLE_ARM = "all"  # the arm of a table without such a column
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """How an observable of the data comes from the model: offset + scaling * output.
-
-    Args:
-        output: observable or species of the model.
-        scaling: a number, or the name of one (estimated, fixed, or different between arms or studies). Where it is a
-            name, the data may be in a unit of their own (arbitrary units, say), which they keep.
-        offset: in the unit of the data.
-    """
-
-    output: str
-    scaling: float | str = 1.0
-    offset: float | str = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,12 +111,12 @@ class Measurements:
         observables: Mapping[str, str | Observed] | str | None,
         replicates: bool,
     ) -> Measurements:
-        observable, observed = _observables(table, model, observables)
+        observable, observed = read_observables(table, model, observables)
         time_unit = _time_unit(table, time_unit)
         arm = table.text("arm", None) if "arm" in table.columns else np.full(len(table), SINGLE_ARM, dtype=object)
         time = table.numbers("time")
         table.require(np.isfinite(time), "time", "a time was expected")
-        factor, own = _factors(table, model, observable, observed, units)
+        factor, own = read_factors(table, model, observable, observed, units)
         value, censored = _values(table)
         sd, n = table.numbers("sd"), table.numbers("n", 1.0)
         table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
@@ -337,90 +322,6 @@ def _time_unit(table: MeasuredTable, said: str | None) -> str:
     if text is None:
         raise CalibrationError('Argument `time_unit` must say the unit of the times, e.g. time_unit="h".')
     return text
-
-
-def _observables(
-    table: MeasuredTable, model: AbstractModel, given: Mapping[str, str | Observed] | str | None
-) -> tuple[np.ndarray, dict[str, Observed]]:
-    """(name of each row's observable, what each of them is)."""
-    meaning = {given: given} if isinstance(given, str) else dict(given or {})
-    if "observable" in table.columns:
-        names = table.text("observable", None)
-    elif len(meaning) == 1:
-        names = np.full(len(table), next(iter(meaning)), dtype=object)
-    else:
-        raise CalibrationError(
-            "the table of measurements has no column `observable`, so `observables` must name the one that was "
-            'measured, e.g. observables="C".'
-        )
-    observed = {}
-    for i, name in enumerate(names):
-        if name in observed:
-            continue
-        said = meaning.get(str(name), str(name))
-        means = Observed(said) if isinstance(said, str) else said
-        if means.output not in model.outputs:
-            options = [*model.outputs, *meaning]
-            about = f", which `observables` says is `{means.output}`" if means.output != name else ""
-            table.fail(
-                i,
-                "observable",
-                f"an observable or species of {model.name} was expected",
-                f"{about}{closest(means.output, options)} Say what it means with "
-                f"observables={{{name!r}: 'THE OBSERVABLE'}}; {model.name} has {', '.join(model.outputs)}.",
-            )
-        observed[name] = means
-    return names, observed
-
-
-def _factors(
-    table: MeasuredTable,
-    model: AbstractModel,
-    observable: np.ndarray,
-    observed: Mapping[str, Observed],
-    units: Mapping[str, str] | str | None,
-) -> tuple[np.ndarray, dict[str, str]]:
-    """(what each row's value is multiplied by, unit of each observable after that)."""
-    given = units if isinstance(units, Mapping) else dict.fromkeys(observed, units or None)
-    if unknown := [name for name in given if name not in observed]:
-        raise CalibrationError(
-            f"Argument `units` names `{unknown[0]}`, which is not in the table.{closest(unknown[0], observed)}"
-        )
-    said, has_column = table.text("unit"), "unit" in table.columns
-    mass = None
-    if model.molar_mass is not None:
-        declared = model.parameters[model.molar_mass]
-        mass = declared.value * conversion(declared.unit, "g/mol")
-    factor, own = np.ones(len(table)), {}
-    for i, name in enumerate(observable):
-        text = said[i] if has_column and said[i] else given.get(name)
-        if text is None and not has_column:
-            raise CalibrationError(
-                f'the unit of `{name}` is not said: add a column `unit`, or units={{"{name}": '
-                f'"{model.outputs[observed[name].output].unit}"}} if that is it.'
-            )
-        wanted = model.outputs[observed[name].output].unit
-        text = text or ""
-        if isinstance(observed[name].scaling, str) and not _converts(text, own.get(name, wanted), mass):
-            wanted = own.setdefault(name, text)
-        own.setdefault(name, wanted)
-        try:
-            factor[i] = conversion(text, own[name], molar_mass=mass)
-        except UnitError as error:
-            raise UnitError(
-                f"measurements, row {table.rows[i]}: `{name}` is measured in `{text}`. {error} For arbitrary units, "
-                f"estimate a scaling: observables={{{name!r}: Observed({observed[name].output!r}, scaling='...')}}."
-            ) from error
-    return factor, own
-
-
-def _converts(one: str, other: str, molar_mass: float | None) -> bool:
-    unit(one)
-    try:
-        conversion(one, other, molar_mass=molar_mass)
-    except UnitError:
-        return False
-    return True
 
 
 def _values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:

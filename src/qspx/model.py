@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 import jax
 import numpy as np
 
+from qspx._checks import mapping, number
 from qspx._errors import ModelError, UnitError, closest
 from qspx.declarations import Event, Lint, Observable, Parameter, Published, Species
 from qspx.units import unit
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DOSE_ROLES = ("volume", "bioavailability", "lag", "duration", "rate")  # parameters that act on doses into a species
+_TRACED = "Derivatives by parameters: give them to a cohort, Cohort(model, theta).with_parameters({...})."
 RESERVED = {"keys", "accessed", "t", "_names", "_vector", "_cache", "_kind", "_elements"}
 
 
@@ -115,8 +117,8 @@ class AbstractModel(abc.ABC):
     def theta_with(self, values: Mapping[str, float] | None = None) -> np.ndarray:
         """Typical values with some replaced, shape (parameters,)."""
         theta = self.theta.copy()
-        for name, value in (values or {}).items():
-            theta[self.parameter_index(name)] = value
+        for name, value in mapping({} if values is None else values, "parameters", ModelError).items():
+            theta[self.parameter_index(name)] = number(value, f"parameters` for `{name}", ModelError, _TRACED)
         return theta
 
     def parameter_index(self, name: str) -> int:

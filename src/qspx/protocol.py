@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from qspx._checks import mapping, number, numbers, require_kind
 from qspx._errors import ProtocolError
 from qspx.dosing import Regimen
 from qspx.inputs import Input
+
+_TRACED = "Covariates of an arm are plain numbers; give a traced value to the cohort: cohort.with_parameters({...})."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,13 @@ class Arm:
     inputs: Mapping[str, Input] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        times = tuple(float(t) for t in self.times)
+        require_kind(self.name, str, "name` of an `Arm", error=ProtocolError)
+        where = f"of arm `{self.name}"
+        require_kind(self.regimen, Regimen, f"regimen` {where}", "Write Regimen((dose,)).", ProtocolError)
+        mapping(self.inputs, f"inputs` {where}", ProtocolError, '{"WT": Input(...)}')
+        for name, value in mapping(self.covariates, f"covariates` {where}", ProtocolError).items():
+            number(value, f"covariates` {where}` for `{name}", ProtocolError, _TRACED)
+        times = numbers(self.times, f"times` {where}", ProtocolError)
         early = (self.before,) * len(times) if isinstance(self.before, bool) else tuple(map(bool, self.before))
         order = [(t, not b) for t, b in zip(times, early, strict=False)]
         if any(b <= a for a, b in zip(order, order[1:], strict=False)) or not np.all(np.isfinite(times)):
@@ -72,7 +81,10 @@ class Protocol:
     def __post_init__(self):
         if isinstance(self.arms, Arm):
             raise ProtocolError("Argument `arms` must be a sequence, but one Arm was given; write Protocol([arm]).")
+        require_kind(self.arms, Iterable, "arms", error=ProtocolError)
         object.__setattr__(self, "arms", tuple(self.arms))
+        for arm in self.arms:
+            require_kind(arm, Arm, "arms", 'It holds arms such as Arm("name", regimen).', ProtocolError)
         if not self.arms:
             raise ProtocolError("Argument `arms` must hold at least one Arm, but it is empty.")
         names = [a.name for a in self.arms]

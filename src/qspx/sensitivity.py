@@ -15,7 +15,7 @@ from qspx._status import Status
 from qspx.cohort import Cohort
 from qspx.dose_events import dose_events
 from qspx.dosing import Regimen
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
+from qspx.integrate import AbstractIntegrator, integrator_of
 from qspx.model import AbstractModel
 from qspx.simulation import solve_request
 from qspx.summaries import AbstractSummary
@@ -52,7 +52,7 @@ def elasticities(
     solved.
     """
     request = solve_request(model, [regimen], (), (), [metric])
-    integrator = (integrator or AutomaticIntegrator()).chosen(request)
+    integrator = integrator_of(integrator).chosen(request)
     events = dose_events(regimen, model)
     base = jnp.asarray(model.theta if theta is None else theta)
     names = [k for i, (k, p) in enumerate(model.parameters.items()) if base[i] != 0 and p.tag != "constant"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx._checks import names, numbers, require_kind
+from qspx._dose_units import in_model_time
 from qspx._errors import SolveError, closest
 from qspx._input_events import require_same_start
 from qspx._status import STATUS_ADVICE, Status
 from qspx.cohort import impossible
-from qspx.dose_events import DoseEvents, dose_events
+from qspx.dose_events import DoseEvents, dose_events, impossible_doses
 from qspx.dosing import Regimen
 from qspx.inputs import Input
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
+from qspx.integrate import AbstractIntegrator, SolveRequest, integrator_of
 from qspx.model import AbstractModel
 from qspx.summaries import AbstractSummary
 
@@ -65,12 +67,16 @@ class Solution:
         return ax
 
 
+def require_model(model: AbstractModel) -> None:
+    require_kind(model, AbstractModel, "model", 'Files of models are read by load_model("path").')
+
+
 def check_times(
     times: Sequence[float] | np.ndarray, before: bool | Sequence[bool] = False
 ) -> tuple[tuple[float, ...], tuple[bool, ...]]:
     """Sampling times and, for each, whether it means the value before a dose given then. Raises `SolveError` if they
     are not finite and increasing; a time may come twice, first before and then after its dose."""
-    found = tuple(float(t) for t in np.asarray(times, dtype=float).ravel())
+    found = numbers(times, "times", SolveError)
     early = (before,) * len(found) if isinstance(before, bool) else tuple(bool(b) for b in before)
     if len(early) != len(found):
         raise SolveError(
@@ -95,12 +101,14 @@ def solve_request(
     before: bool | Sequence[bool] = False,
 ) -> SolveRequest:
     """The request that covers all regimens: from the first dose (or zero) to the last sample or window."""
-    if isinstance(summaries, AbstractSummary) or not all(isinstance(s, AbstractSummary) for s in summaries):
+    several = isinstance(summaries, Iterable) and not isinstance(summaries, str)
+    if not several or not all(isinstance(s, AbstractSummary) for s in summaries):
         raise SolveError(
             f'Argument `summaries` must be a sequence of endpoints such as [Max("C")], but {summaries!r} was given.'
         )
     times, early = check_times(times, before)
-    names = tuple(observables) if observables is not None else (tuple(model.outputs) if times else ())
+    every = tuple(model.outputs) if times else ()
+    asked = every if observables is None else names(observables, "observables", SolveError)
     starts = [float(dose_events(r, model).time.min()) for r in regimens]
     ends = [s.end for s in summaries if s.end is not None]
     t0 = min([0.0, *starts, *times[:1]])
@@ -111,7 +119,7 @@ def solve_request(
     for s in summaries:
         model.require_outputs([s.observable])
     return SolveRequest(
-        model, times, model.require_outputs(names), tuple(summaries), float(t0), float(t1), early, marks
+        model, times, model.require_outputs(asked), tuple(summaries), float(t0), float(t1), early, marks
     )
 
 
@@ -145,7 +153,9 @@ def simulate(
         QspxError: before the solve, if an argument does not fit the model.
         SolveError: if the solve failed; the message names the reason.
     """
-    integrator = integrator or AutomaticIntegrator()
+    require_model(model)
+    require_kind(regimen, Regimen, "regimen", "Write Regimen((dose,)).")
+    integrator = integrator_of(integrator)
     regimen = regimen.with_inputs(inputs or {})
     request = solve_request(model, [regimen], times, observables, summaries, before)
     events = DoseEvents(*(field[None] for field in dose_events(regimen, model)))
@@ -160,12 +170,27 @@ def simulate(
     if status != Status.OK:
         raise SolveError(
             f"the solve of {model.name} stopped at {batch.end_time[0]:.6g} {model.time_unit} after "
-            f"{batch.steps[0]} steps: {status.name}. {STATUS_ADVICE[status]}"
+            f"{batch.steps[0]} steps: {status.name}. {_advice(status, model, regimen, theta, events, request, batch)}"
         )
     found = {s.name: float(v) for s, v in zip(request.summaries, batch.summaries[0], strict=True)}
     return Solution(
         model, np.array(request.times), request.observables, batch.values[0], found, status, int(batch.steps[0])
     )
+
+
+def _advice(status, model, regimen: Regimen, theta, events: DoseEvents, request: SolveRequest, batch) -> str:
+    """What is likely to be wrong with one subject."""
+    added = [d.at for d in regimen.doses if d.steady_state == 2]
+    if status == Status.NONFINITE and (why := impossible_doses(model, theta[None], events, request.t0)):
+        return f"{next(iter(why))}."
+    here = [at for at in added if in_model_time(at, regimen.time_unit, model) == batch.end_time[0]]
+    if status == Status.DT_MIN and here:
+        return (
+            f"the steady state of the dose at {here[0]:g} {regimen.time_unit} is added (steady_state=2) to what is "
+            "there as a departure from the initial values; where those are used up already, a species becomes "
+            "negative. States add up in linear models only: use steady_state=1, or give the past doses one by one."
+        )
+    return STATUS_ADVICE[status]
 
 
 def endpoint_function(
@@ -177,7 +202,7 @@ def endpoint_function(
     """(theta, scale) -> summaries (summaries,), traceable and differentiable; `scale` multiplies every dose amount.
     An input replaces its parameter, so that the summaries depend on that element of theta only through what comes
     before the input begins."""
-    integrator = integrator or AutomaticIntegrator()
+    integrator = integrator_of(integrator)
     request = solve_request(model, [regimen], (), (), summaries)
     events = dose_events(regimen, model)
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from qspx.model import AbstractModel
 
 
+PLURAL = {"h": "hours", "min": "minutes", "s": "seconds"}  # of units whose name takes no s
+
+
 class AbstractSummary(abc.ABC):
     """One number per subject, of `observable` over the window from `start` to `end` (model time; None is the whole
     run). At a dose time the window that ends there sees the value before the dose, the one that starts there the value
@@ -58,7 +61,7 @@ class AbstractSummary(abc.ABC):
     def title(self, time_unit: str) -> str:
         """In words: "peak nACT, days 0 to 28"."""
         edges = "to the end" if self.end is None else f"{self.start or 0:g} to {self.end:g}"
-        return f"{self._in_words()}, {time_unit}s {edges}"
+        return f"{self._in_words()}, {PLURAL.get(time_unit, time_unit + 's')} {edges}"
 
     def _in_words(self) -> str:
         return self.words.format(self.observable)

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qspx._checks import names as named
+from qspx._checks import require_kind
 from qspx._dose_units import in_model_time
 from qspx._errors import SolveError
 from qspx._status import Ledger, Status
 from qspx.cohort import impossible
-from qspx.dose_events import DoseEvents, stacked_events
+from qspx.dose_events import DoseEvents, impossible_doses, stacked_events
 from qspx.dosing import Dose, Regimen
 from qspx.event_table import EventTable
 from qspx.event_table.records import DOSE, RESET, RESET_AND_DOSE
-from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, BatchSolution, SolveRequest
+from qspx.integrate import AbstractIntegrator, BatchSolution, SolveRequest, integrator_of
 from qspx.integrate.base import Samples
 from qspx.model import AbstractModel
+from qspx.simulation import require_model
 from qspx.varying import TimeVarying
 
 if TYPE_CHECKING:
@@ -62,9 +65,13 @@ def simulate_table(
     Raises:
         QspxError: before the solve, if an argument does not fit the model or the table.
     """
+    require_model(model)
+    require_kind(table, EventTable, "table", "Tables and files are read by EventTable.read(...).")
+    engine = integrator_of(integrator)
     if table.model != model:
         raise SolveError(f"the event table was read for {table.model!r}, not for {model!r}; read it for this model.")
-    names = model.require_outputs(tuple(model.outputs) if observables is None else tuple(observables))
+    asked = tuple(model.outputs) if observables is None else named(observables, "observables", SolveError)
+    names = model.require_outputs(asked)
     if taken := [n for n in names if n in (*CARRIED, "status")]:
         raise SolveError(f"`{taken[0]}` is a column of the result, so it cannot be an observable; rename it.")
     theta = _theta(model, table, parameters, theta)
@@ -76,8 +83,10 @@ def simulate_table(
     plan = _Plan.of(model, table, theta, np.flatnonzero(status == Status.OK), watched)
     values = np.full((len(table.time), len(names)), np.nan)
     if plan.runs:
-        solution = plan.solve(names, theta, integrator or AutomaticIntegrator())
-        np.maximum.at(status, [run.subject for run in plan.runs], solution.status)
+        solution, why = plan.solve(names, theta, engine)
+        subjects = np.array([run.subject for run in plan.runs])
+        np.maximum.at(status, subjects, solution.status)
+        reasons |= {text: len(set(subjects[rows & (solution.status != Status.OK)])) for text, rows in why.items()}
         plan.fill(values, solution, status)
     return _frame(model, table, names, values, status, reasons)
 
@@ -142,8 +151,10 @@ class _Plan:
         runs = [run for s in subjects for run in _runs(model, table, theta[s], int(s), times, t0, watched)]
         return cls(model, tuple(runs), t0)
 
-    def solve(self, names: tuple[str, ...], theta: np.ndarray, integrator: AbstractIntegrator) -> BatchSolution:
-        """One row per run."""
+    def solve(
+        self, names: tuple[str, ...], theta: np.ndarray, integrator: AbstractIntegrator
+    ) -> tuple[BatchSolution, dict[str, np.ndarray]]:
+        """One row per run; and which rows have doses that cannot be given, by reason."""
         for run in self.runs:  # before comes first in a tie
             order = sorted(run.samples, key=lambda sample: (sample[0], not sample[1]))
             run.samples = {sample: k for k, sample in enumerate(order)}
@@ -160,7 +171,8 @@ class _Plan:
         rows = theta[[run.subject for run in self.runs]]
         stacked = stacked_events([run.regimen for run in self.runs], self.model, list(rows))
         events = DoseEvents(*(np.stack(field) for field in zip(*stacked, strict=True)))
-        return integrator.chosen(request).solve_batch(request, rows, events, samples)
+        why = impossible_doses(self.model, rows, events, self.t0)
+        return integrator.chosen(request).solve_batch(request, rows, events, samples), why
 
     def fill(self, values: np.ndarray, solution: BatchSolution, status: np.ndarray) -> None:
         """Write predictions (records, observables) of the subjects whose runs were all solved."""

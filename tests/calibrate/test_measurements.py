@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +22,9 @@ def table(**columns) -> pd.DataFrame:
     return pd.DataFrame(usual | columns)
 
 
-def read(frame: pd.DataFrame, **how) -> Measurements:
-    return Measurements.from_dataframe(frame, MODEL, **{"time_unit": "h", "units": "nM"} | how)
+def read(frame: Any, **how: Any) -> Measurements:
+    usual: dict[str, Any] = {"time_unit": "h", "units": "nM"}
+    return Measurements.from_dataframe(frame, MODEL, **usual | how)
 
 
 def test_values_and_times_are_in_the_units_of_the_model():
@@ -111,7 +114,7 @@ def test_summary_rows_and_plot():
     m = read(table(arm=["a", "a", "b"], subject=[1, 2, 3], lloq=1.5))
     summary = m.summary()
     assert list(summary["values"]) == [2, 1] and list(summary["below"]) == [1, 0]
-    assert summary["least"][0] == 2.0 and list(summary["subjects"]) == [2, 1]
+    assert list(summary["least"]) == [2.0, 3.0] and list(summary["subjects"]) == [2, 1]
     axes = m.plot()
     assert axes.get_ylabel() == "C (nM)" and len(axes.get_legend().get_texts()) == 2
     assert len(m.rows(m.arm == "a")) == 2 and list(m.rows(np.array([2, 2])).value) == [3.0, 3.0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import jax
 import numpy as np
 import pandas as pd
@@ -35,6 +38,7 @@ from qspx import (
     Species,
     StudentNoise,
 )
+from qspx.calibrate.identity import identity
 
 TIGHT = AutomaticIntegrator(rtol=1e-10, atol=1e-14)
 
@@ -72,8 +76,9 @@ def after_oral(t, CL, V, KA):
     return 100.0 * KA / (V * (KA - k)) * (np.exp(-k * t) - np.exp(-KA * t))
 
 
-def measured(frame: pd.DataFrame, **how) -> Measurements:
-    return Measurements.from_dataframe(frame, MODEL, **{"time_unit": "h", "units": "mg/L"} | how)
+def measured(frame: pd.DataFrame, **how: Any) -> Measurements:
+    usual: dict[str, Any] = {"time_unit": "h", "units": "mg/L"}
+    return Measurements.from_dataframe(frame, MODEL, **usual | how)
 
 
 # error models -------------------------------------------------------------------------------------------------------
@@ -196,6 +201,35 @@ def test_table_of_predictions(every_error_model):
     assert (found["status"] == "ok").all() and len(found) == 3 * len(CASES)
 
 
+def test_proportional_noise_of_a_prediction_of_zero():
+    """At time 0 of the tablet. Without a floor any value is impossible; with one the sd is cv times it."""
+    m = measured(pd.DataFrame({"observable": "CP", "arm": "oral", "time": [0.0, 2.0], "value": [0.3, 2.0]}))
+    for floor, expected in ((0.0, -np.inf), (0.5, norm.logpdf(0.3, 0.0, 0.1))):
+        noise = Proportional(0.2, floor=floor)
+        p = CalibrationProblem(MODEL, m, [Estimated("KA", (0.1, 10.0))], noise, {"oral": ORAL})
+        f = after_oral(2.0, 2.8, 32.0, 1.5)
+        x = p.coordinates({})
+        value, gradient = p.objective.values_and_gradients(x[None])
+        np.testing.assert_allclose(value[0], expected + norm.logpdf(2.0, f, 0.2 * f), rtol=1e-6)
+        assert np.isfinite(gradient).all() and (gradient == 0).all() == (floor == 0)
+    assert (
+        "row 2: `CP` in arm `oral` at 0 h"
+        in CalibrationProblem(MODEL, m, [Estimated("KA", (0.1, 10.0))], Proportional(0.2), {"oral": ORAL}).diagnose()
+    )
+
+
+def test_residuals_and_their_derivatives():
+    m = measured(pd.DataFrame({"observable": "CP", "time": [1.0, 4.0], "value": [3.0, 2.0]}))
+    estimated = [Estimated("CL", (0.1, 100.0)), Estimated("V", (1.0, 1000.0), scale="lin")]
+    p = CalibrationProblem(MODEL, m, estimated, LogAdditive(0.2), IV, integrator=TIGHT)
+    x, t = p.coordinates({"CL": 3.0, "V": 30.0}), np.array([1.0, 4.0])
+    np.testing.assert_allclose(p.residuals(x), np.log(np.array([3.0, 2.0]) / after_iv(t, 3.0, 30.0)) / 0.2, rtol=1e-7)
+    # log C = log(100 / V) - CL / V t: by log CL and by V
+    by_hand = np.stack([3.0 / 30.0 * t, 1 / 30.0 - 3.0 / 30.0**2 * t], axis=1) / 0.2
+    np.testing.assert_allclose(jax.jacfwd(p.residuals)(x), by_hand, rtol=1e-7)
+    assert p.residuals(np.stack([x, x])).shape == (2, 2)
+
+
 # summary data -------------------------------------------------------------------------------------------------------
 
 
@@ -305,18 +339,17 @@ def test_a_protocol_and_a_single_regimen_are_arms_too(two_studies):
 
 
 def test_priors_of_one_and_of_several(two_studies):
-    import dataclasses
-
     joint = Joint({"CL": LogNormal(3.0, 0.4), "V": LogNormal(30.0, 0.3)}, correlations={("CL", "V"): 0.6})
     ka = dataclasses.replace(two_studies.estimated[2], prior=Normal(1.0, 0.5))
     gain = dataclasses.replace(two_studies.estimated[4], prior=Normal(2.0, 0.3), prior_on="estimation")
     estimated = [*two_studies.estimated[:2], ka, two_studies.estimated[3], gain]
     p = dataclasses.replace(two_studies, estimated=estimated, prior=joint)
+    assert "together: Joint" in identity(p.objective)["prior"][-1]
     x = p.coordinates({"CL": 4.0, "V": 25.0, "gain": 8.0})
     sd = np.sqrt(np.log1p([0.4**2, 0.3**2]))  # of the logarithms
     cov = np.array([[1.0, 0.6], [0.6, 1.0]]) * np.outer(sd, sd)
     mean, at = np.log([joint.marginals[n].quantile(0.5) for n in ("CL", "V")]), np.log([4.0, 25.0])
-    expected = multivariate_normal.logpdf(at, mean, cov) - at.sum()
+    expected = multivariate_normal(mean, cov).logpdf(at) - at.sum()  # type: ignore[arg-type]
     expected += norm.logpdf(0.8, 1.0, 0.5) + norm.logpdf(np.log(8.0), 2.0, 0.3)
     np.testing.assert_allclose(p.log_posterior(x) - p.log_likelihood(x), expected, rtol=1e-10)
     gradient, h = jax.grad(p.objective.log_prior)(x), 1e-5
@@ -348,10 +381,11 @@ def test_theophylline_by_hand(reference_dir):
         Estimated(k, b) for k, b in {"CL": (0.1, 50), "V": (1, 500), "KA": (0.05, 50), "sd": (0.01, 10)}.items()
     ]
     p = CalibrationProblem(MODEL, m, estimated, Additive("sd"), table, integrator=TIGHT)
-    dose = frame.groupby("ID")["AMT"].max()
-    seen = frame[frame["EVID"] == 0]
-    bateman = after_oral(seen["TIME"].to_numpy(), 2.8, 32.0, 1.5) * seen["ID"].map(dose).to_numpy() / 100.0
-    expected = norm.logpdf(seen["DV"], bateman, 0.7).sum()
+    time, seen, dose = (
+        np.asarray(c) for c in (frame["TIME"], frame["DV"], frame.groupby("ID")["AMT"].transform("max"))
+    )
+    bateman = after_oral(time, 2.8, 32.0, 1.5) * dose / 100.0
+    expected = norm.logpdf(seen, bateman, 0.7)[np.asarray(frame["EVID"] == 0)].sum()
     np.testing.assert_allclose(p.log_likelihood({"sd": 0.7}), expected, rtol=1e-8)
 
 

@@ -111,7 +111,7 @@ def line(seed=0, bounds=(-50.0, 50.0), **options):
 
 def ratio():
     """Only the plateau of A <=> B is observed: kf/kr is all that matters."""
-    estimated = [Estimated("kf", (0.02, 200.0)), Estimated("kr", (0.01, 100.0))]
+    estimated = [Estimated("kf", (0.02, 200.0)), Estimated("kr", (0.001, 1000.0))]
 
     def formula(t, y, theta, local):
         return y[1] / (y[0] + y[1]), jnp.asarray(0.02)

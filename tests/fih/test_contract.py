@@ -32,6 +32,11 @@ EXAMPLES = {
         kd_a_nM=1.0, kd_b_nM=1.0, total_a_nM=1.0, total_b_nM=2.0, match=BOLUS, analyte="free", trimer_nM=0.01,
         threshold_source="made up", source="made up",
     ),
+    "WithDraws": fih.WithDraws(
+        method=fih.Mabel(potency=POTENCY, match=BOLUS, analyte="free", level=0.2),
+        draws=[fih.Mabel(potency=POTENCY, match=BolusCmax(v), analyte="free") for v in np.linspace(2, 4, 10)],
+        basis="the volume",
+    ),
     "Noael": fih.Noael(doses=MONKEY),
     "NoaelExposure": fih.NoaelExposure(
         auc={"monkey": Input("AUC", 100.0, "ug day/L", "made up")}, clearance_L_per_day=0.3, analyte="total",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qspx._dose_units import in_model_time
 from qspx._errors import CalibrationError
@@ -25,8 +25,9 @@ class Given(NamedTuple):
 Arms = Mapping[str, Regimen | Arm | Given | None] | Sequence[Arm] | Protocol | EventTable | Regimen
 
 
-def arms_by_name(arms: Arms, model: AbstractModel) -> dict[str, Given]:
-    """Every arm by name. Sampling times and observables of an `Arm` play no part: the measurements say those."""
+def arms_by_name(arms: Any, model: AbstractModel) -> dict[str, Given]:
+    """Every arm by name, of `Arms`. Sampling times and observables of an `Arm` play no part: the measurements say
+    those. Raises `CalibrationError` for anything else, and for names that occur twice."""
     if isinstance(arms, Regimen):
         return {SINGLE_ARM: Given(arms, {})}
     if isinstance(arms, EventTable):
@@ -35,20 +36,22 @@ def arms_by_name(arms: Arms, model: AbstractModel) -> dict[str, Given]:
         found = {name: _given(name, each) for name, each in arms.items()}
     else:
         several = arms.arms if isinstance(arms, Protocol) else tuple(arms)
+        for each in several:
+            if not isinstance(each, Arm):
+                raise CalibrationError(
+                    f"Argument `arms` must hold Arm objects, or map names to them, but holds {each!r}."
+                )
         names = [a.name for a in several]
         if twice := [n for n in names if names.count(n) > 1]:
             raise CalibrationError(f"Argument `arms` holds `{twice[0]}` more than once; names must be unique.")
         found = {a.name: _given(a.name, a) for a in several}
-    for name, given in found.items():
+    for given in found.values():
         for parameter in given.covariates:
-            if parameter not in model.parameters:
-                model.parameter_index(parameter)  # raises, naming it
-        if not isinstance(name, str):
-            raise CalibrationError(f"Argument `arms` must be named by text, but {name!r} was given.")
+            model.parameter_index(parameter)  # raises where there is none
     return found
 
 
-def _given(name: str, each: Regimen | Arm | Given | None) -> Given:
+def _given(name: str, each: Any) -> Given:
     if isinstance(each, Given):
         return each
     if isinstance(each, Arm):

@@ -20,7 +20,8 @@ from qspx.calibrate.preequilibration import PreEquilibration
 from qspx.calibrate.runs import Runs
 from qspx.distributions import Joint
 from qspx.integrate import AbstractIntegrator
-from qspx.measurements import Measurements, Observed
+from qspx.measured_observables import Observed
+from qspx.measurements import Measurements
 from qspx.model import AbstractModel
 from qspx.starting import starting_from
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from qspx.model import AbstractModel
 from qspx.units import unit
 
 
-def checked_estimated(estimated: Sequence[Estimated], model: AbstractModel) -> tuple[Estimated, ...]:
+def checked_estimated(estimated: Any, model: AbstractModel) -> tuple[Estimated, ...]:
     """With the value where a search starts: the model's where none is given, else the middle of the bounds."""
     if isinstance(estimated, Estimated) or not all(isinstance(e, Estimated) for e in estimated):
         raise CalibrationError(
@@ -51,15 +52,13 @@ def _with_value(e: Estimated, model: AbstractModel) -> Estimated:
     return dataclasses.replace(e, value=float(np.clip(middle, low, high)))
 
 
-def check_problem(
-    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
-) -> None:
+def check_problem(builder: Builder, m: Measurements) -> None:
     """Raise `CalibrationError` for the first thing that does not fit."""
     if not len(m):
         raise CalibrationError("there are no measurements left; every row was dropped, or censored ones left out.")
     _check_outputs(builder.model, m)
     _check_arms(builder, m)
-    _check_noise(builder, m, noise)
+    _check_noise(builder, m)
     _check_values(builder, m)
     _check_names(builder, m)
     _check_prior(builder)
@@ -88,7 +87,7 @@ def _check_outputs(model: AbstractModel, m: Measurements) -> None:
 def _check_arms(builder: Builder, m: Measurements) -> None:
     for name in m.arms:
         if name not in builder.arms:
-            row = int(m.row[np.flatnonzero(m.arm == name)[0]])
+            row = int(m.row[m.arm == name][0])
             raise CalibrationError(
                 f"measurements, row {row}: arm `{name}` is not among `arms` ({', '.join(builder.arms)})."
                 f"{closest(name, builder.arms)} Say what is given there; None if nothing is."
@@ -107,7 +106,8 @@ def _check_arms(builder: Builder, m: Measurements) -> None:
 
 def check_every_arm_is_measured(arms: Sequence[str], m: Measurements) -> None:
     """Raise `CalibrationError` for an arm without measurements."""
-    if empty := [name for name in arms if name not in m.arms]:
+    measured = set(m.arms)
+    if empty := [name for name in arms if name not in measured]:
         raise CalibrationError(
             f"arm `{empty[0]}` has no measurement, so it says nothing about the parameters."
             f"{closest(empty[0], m.arms)} Leave it out of `arms`, or look for its name in the table "
@@ -115,20 +115,39 @@ def check_every_arm_is_measured(arms: Sequence[str], m: Measurements) -> None:
         )
 
 
-def _check_noise(
-    builder: Builder, m: Measurements, noise: Mapping[str, AbstractErrorModel] | AbstractErrorModel
-) -> None:
-    if not isinstance(noise, AbstractErrorModel | Mapping):
+def noise_by_observable(noise: Any, m: Measurements) -> dict[str, AbstractErrorModel]:
+    """Raise `CalibrationError` unless it is error models by name, or one for all."""
+    if isinstance(noise, AbstractErrorModel):
+        return dict.fromkeys(m.observables, noise)
+    if not isinstance(noise, Mapping):
         raise CalibrationError(
             f'Argument `noise` must map observables to error models such as Proportional("cv"), but {noise!r} was '
             "given."
         )
-    for name, error in builder.noise.items():
+    for name, error in noise.items():
         if not isinstance(error, AbstractErrorModel):
             raise CalibrationError(
                 f'Argument `noise` must give an error model such as Proportional("cv") for `{name}`, but {error!r} '
                 "was given."
             )
+    return dict(noise)
+
+
+def runs_in(before: Any, arms: Iterable[str]) -> dict[str, PreEquilibration]:
+    """What happens before each arm. Raises `CalibrationError` for anything but a PreEquilibration."""
+    if before is None:
+        return {}
+    found: dict[str, Any] = dict(before) if isinstance(before, Mapping) else dict.fromkeys(arms, before)
+    for each in found.values():
+        if not isinstance(each, PreEquilibration):
+            raise CalibrationError(
+                f"Argument `preequilibration` must hold PreEquilibration(within), but {each!r} was given."
+            )
+    return found
+
+
+def _check_noise(builder: Builder, m: Measurements) -> None:
+    for name in builder.noise:
         if name not in m.observed:
             raise CalibrationError(
                 f"Argument `noise` names `{name}`, which is not in the measurements.{closest(name, m.observed)}"
@@ -196,12 +215,10 @@ def _check_names(builder: Builder, m: Measurements) -> None:
     for before in builder.before.values():
         _check_before(before, model)
     _check_used(builder, m)
-    _check_positive(builder, m, spread)
+    _check_positive(builder, m)
 
 
 def _check_before(before: PreEquilibration, model: AbstractModel) -> None:
-    if not isinstance(before, PreEquilibration):
-        raise CalibrationError(f"Argument `preequilibration` must hold PreEquilibration(within), but is {before!r}.")
     for name in before.parameters:
         if name not in model.parameters:
             raise CalibrationError(
@@ -217,32 +234,29 @@ def _check_used(builder: Builder, m: Measurements) -> None:
         used |= set(builder.parameters(arm, study))
         if arm in builder.before:
             used |= set(builder.parameters(arm, study, builder.before[arm].parameters))
-        here = (m.arm == arm) & (m.study == study)
-        for name in dict.fromkeys(m.observable[here]):
-            observed = m.observed[name]
-            numbers = (observed.scaling, observed.offset, *builder.noise[name].numbers.values())
-            used |= {builder.names.of(x, arm, study) for x in numbers}
+    for arm, study, name in dict.fromkeys(zip(m.arm, m.study, m.observable, strict=True)):
+        observed = m.observed[name]
+        numbers = (observed.scaling, observed.offset, *builder.noise[name].numbers.values())
+        used |= {builder.names.of(x, arm, study) for x in numbers}
     if free := [name for name in builder.names.estimated if name not in used]:
         raise CalibrationError(
             f"`{free[0]}` is estimated, but no measurement depends on it: every arm has another value in its place."
         )
 
 
-def _check_positive(builder: Builder, m: Measurements, spread: set[str]) -> None:
+def _check_positive(builder: Builder, m: Measurements) -> None:
     """Numbers of error models are positive, wherever they come from."""
     bounds = {e.name: e.bounds for e in builder.estimated}
-    for arm, study in dict.fromkeys(zip(m.arm, m.study, strict=True)):
-        here = (m.arm == arm) & (m.study == study)
-        for name in dict.fromkeys(m.observable[here]):
-            for role, said in builder.noise[name].numbers.items():
-                number = builder.names.of(said, arm, study)
-                least = bounds[number][0] if isinstance(number, str) else number
-                if not least > 0:
-                    raise CalibrationError(
-                        f"`{said}`, the `{role}` of the noise of `{name}`, must be > 0, but "
-                        f"{'may be' if isinstance(number, str) else 'is'} {least:g} in arm `{arm}`. "
-                        f"{'Raise its lower bound.' if isinstance(number, str) else 'Give a positive number.'}"
-                    )
+    for arm, study, name in dict.fromkeys(zip(m.arm, m.study, m.observable, strict=True)):
+        for role, said in builder.noise[name].numbers.items():
+            number = builder.names.of(said, arm, study)
+            least = bounds[number][0] if isinstance(number, str) else number
+            if not least > 0:
+                raise CalibrationError(
+                    f"`{said}`, the `{role}` of the noise of `{name}`, must be > 0, but "
+                    f"{'may be' if isinstance(number, str) else 'is'} {least:g} in arm `{arm}`. "
+                    f"{'Raise its lower bound.' if isinstance(number, str) else 'Give a positive number.'}"
+                )
 
 
 def _check_prior(builder: Builder) -> None:

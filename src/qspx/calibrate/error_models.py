@@ -24,7 +24,6 @@ class AbstractErrorModel(abc.ABC):
 
     family: AbstractNoise
     reads_table: ClassVar[bool] = False  # whether it takes the standard deviation from the table
-    vanishes: ClassVar[bool] = False  # whether a measured zero makes the likelihood unbounded
 
     def __post_init__(self):
         if not isinstance(self.family, AbstractNoise):
@@ -35,6 +34,11 @@ class AbstractErrorModel(abc.ABC):
         for role, given in self.numbers.items():
             if not isinstance(given, str):
                 require_positive(f"Argument `{role}` of {type(self).__name__}", given)
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether the standard deviation is zero where the prediction is: then a measured zero is refused."""
+        return False
 
     @property
     @abc.abstractmethod
@@ -81,24 +85,29 @@ class Additive(AbstractErrorModel):
 class Proportional(AbstractErrorModel):
     """A standard deviation of `cv` times the prediction.
 
-    Where the prediction is zero it vanishes: a measured zero would make the likelihood unbounded, and is refused; a
-    prediction of zero for a positive value counts as one of `floor`. Where zeros occur, `Combined` is the better model.
+    Where the prediction is zero it vanishes: a measured zero would make the likelihood unbounded and is refused, and
+    any other value is impossible: its log-likelihood is -inf. Where that happens (before the first dose, say)
+    `Combined` is the better model; or leave such values out.
 
     Args:
         cv: coefficient of variation.
-        floor: > 0, the least prediction (in the unit of the observable) that the standard deviation is computed from.
+        floor: >= 0, the least size of the prediction (in the unit of the observable) that the standard deviation is
+            computed from.
         family: shape of the residuals.
     """
 
-    vanishes: ClassVar[bool] = True
-
     cv: float | str
-    floor: float = 1e-12
+    floor: float = 0.0
     family: AbstractNoise = NormalNoise()
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive("Argument `floor` of Proportional", self.floor)
+        if not (self.floor >= 0 and math.isfinite(self.floor)):
+            raise CalibrationError(f"Argument `floor` of Proportional must be >= 0, but {self.floor} was given.")
+
+    @property
+    def vanishes(self):
+        return self.floor == 0
 
     @property
     def numbers(self):

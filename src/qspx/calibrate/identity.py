@@ -19,7 +19,8 @@ def identity(objective: Objective) -> dict[str, Any]:
     o = objective
     return {
         "estimated": [f"{e.name}: {e.bounds[0]!r} to {e.bounds[1]!r} on {e.scale}" for e in o.estimated],
-        "prior": [f"{e.name}: {e.prior!r} on {e.prior_on}" for e in o.estimated if e.prior is not None],
+        "prior": [f"{e.name}: {e.prior!r} on {e.prior_on}" for e in o.estimated if e.prior is not None]
+        + ([] if o.joint is None else [f"together: {o.joint!r}"]),
         "model": [phase.runs.model.hash for phase in o.phases],
         "runs": _digest(a for phase in o.phases for a in _arrays_of_phase(phase)),
         "measurements": _digest([o.run, o.column, o.time, o.value, o.censored]),

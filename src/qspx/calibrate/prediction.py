@@ -1,9 +1,13 @@
-"""Predictions of draws: what uncertain parameters mean for anything that is simulated, and a check against the data."""
+"""What draws predict for the measurements themselves: a posterior predictive check.
+
+For any other prediction a matrix of draws is a cohort: `simulate_cohort(model, draws.cohort(), protocol)` gives bands
+(`result.quantiles`, `result.plot`), and `compare_doses` takes it as its population. Those are bands of uncertainty
+about one system, not of the spread between patients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -13,33 +17,9 @@ from qspx._status import Status
 from qspx.calibrate.bootstrap import standard_draws
 from qspx.calibrate.draws import Draws
 from qspx.calibrate.information import z_of
-from qspx.cohort_result import CohortResult
-from qspx.cohort_run import simulate_cohort
-from qspx.protocol import Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def predict(
-    draws: Draws,
-    protocol: Protocol,
-    *,
-    run: int | None = None,
-    parameters: Mapping[str, float] | None = None,
-    **options: Any,
-) -> CohortResult:
-    """Simulate every draw under every arm of a protocol: `simulate_cohort` of `draws.cohort(...)`.
-
-    The quantiles of the result are bands of uncertainty about one system, not of the spread between patients:
-    `result.quantiles("C", (0.05, 0.5, 0.95))`, `result.plot("C")`. `options` go to `simulate_cohort`; its default
-    tolerances are those of cohorts, so give `integrator=draws.objective.integrator` for those of the calibration.
-
-    Raises:
-        CalibrationError: see `Draws.cohort`.
-    """
-    cohort = draws.cohort(run=run, parameters=parameters)
-    return simulate_cohort(cohort.model, cohort, protocol, **options)
 
 
 def predictive_check(draws: Draws, *, key: KeyLike, level: float = 0.9) -> pd.DataFrame:

@@ -14,7 +14,13 @@ from qspx._errors import CalibrationError, closest
 from qspx._status import STATUS_ADVICE, Status
 from qspx.calibrate.arms import Arms, Given, arms_by_name
 from qspx.calibrate.building import Builder
-from qspx.calibrate.checks import check_every_arm_is_measured, check_problem, checked_estimated
+from qspx.calibrate.checks import (
+    check_every_arm_is_measured,
+    check_problem,
+    checked_estimated,
+    noise_by_observable,
+    runs_in,
+)
 from qspx.calibrate.error_models import AbstractErrorModel
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.names import Names, PerGroup
@@ -74,7 +80,7 @@ class CalibrationProblem:
 
     def __post_init__(self):
         object.__setattr__(self, "estimated", checked_estimated(self.estimated, self.model))
-        check_problem(self._builder, self.measurements, self.noise)
+        check_problem(self._builder, self.measurements)
         if not isinstance(self.arms, EventTable):  # whose subjects without a measurement are no mistake
             check_every_arm_is_measured(tuple(self.given), self.measurements)
         _ = self.objective
@@ -90,13 +96,9 @@ class CalibrationProblem:
 
     @functools.cached_property
     def _builder(self) -> Builder:
-        before = self.preequilibration
-        if before is None or isinstance(before, PreEquilibration):
-            before = {} if before is None else dict.fromkeys(self.given, before)
-        noise = self.noise
-        if isinstance(noise, AbstractErrorModel):
-            noise = dict.fromkeys(self.measurements.observables, noise)
-        names = Names(tuple(e.name for e in self.estimated), self.fixed, self.per_arm, self.per_study)
+        names = Names(self.names, self.fixed, self.per_arm, self.per_study)
+        noise = noise_by_observable(self.noise, self.measurements)
+        before = runs_in(self.preequilibration, self.given)
         return Builder(self.model, self.given, tuple(self.estimated), names, noise, self.prior, before, self.integrator)
 
     @functools.cached_property
@@ -107,7 +109,8 @@ class CalibrationProblem:
     def with_measurements(self, measurements: Measurements) -> CalibrationProblem:
         """The same problem for other measurements, of all arms and studies or some. Raises `CalibrationError` where
         nothing tells about an estimated parameter any more."""
-        arms = {name: each for name, each in self.given.items() if name in measurements.arms}
+        measured = set(measurements.arms)
+        arms = {name: each for name, each in self.given.items() if name in measured}
         before = self.preequilibration
         if isinstance(before, Mapping):
             before = {name: each for name, each in before.items() if name in arms}
@@ -189,8 +192,9 @@ class CalibrationProblem:
         """Every observable in the arms where it was measured, at common `times` in the model's unit: observable,
         arm, study, time, unit, prediction, status."""
         m = self.measurements
-        kinds = list(dict.fromkeys(zip(m.observable, m.arm, m.study, strict=True)))
-        first = [list(zip(m.observable, m.arm, m.study, strict=True)).index(kind) for kind in kinds]
+        everything = list(zip(m.observable, m.arm, m.study, strict=True))
+        kinds = list(dict.fromkeys(everything))
+        first = [everything.index(kind) for kind in kinds]
         times = np.asarray(times, dtype=float)
         size = len(kinds) * len(times)
         dense = dataclasses.replace(

@@ -211,7 +211,13 @@ def profile(
                     asked[key] = walks[key].steps.send(_row(found, row))
                 except StopIteration:
                     bar.advance()
-    return _collected(objective, names, walks, start, level, threshold, count)
+    profiles, best = _collected(objective, names, walks, start, threshold), start
+    better = min((point for walk in walks.values() for point in walk.points), key=lambda p: p[1])
+    if better[1] < -NOTEWORTHY:
+        best = refine(evaluate, better[0][None], objective.box, np.zeros((1, len(x)), bool))
+        count += best.evaluations
+    improved = float(best.value[0] - start.value[0])
+    return Profiles(objective, profiles, best.x[0], improved, level, count)
 
 
 def _row(found: Refined, i: int) -> Refined:
@@ -311,18 +317,14 @@ def _collected(
     names: Sequence[str],
     walks: Mapping[tuple[str, int], _Walk],
     start: Refined,
-    level: float,
     threshold: float,
-    evaluations: int,
-) -> Profiles:
-    profiles, best, improved = {}, start.x[0], 0.0
+) -> dict[str, Profile]:
+    profiles = {}
     for name in names:
         left, right = walks[name, -1], walks[name, 1]
         i = left.i
         points = sorted([*left.points, (start.x[0], 0.0), *right.points], key=lambda p: p[0][i])
         x, drop = np.stack([p[0] for p in points]), np.array([p[1] for p in points])
-        if -drop.min() > max(improved, NOTEWORTHY):
-            improved, best = float(-drop.min()), x[int(np.argmin(drop))]
         edges = []
         for walk in (left, right):
             at = start.x[0].copy()
@@ -334,7 +336,7 @@ def _collected(
                         ((0, left), (-1, right)))  # fmt: skip
         interval, failed = (edges[0], edges[1]), left.failed + right.failed
         profiles[name] = Profile(name, x, values, drop, threshold, interval, ends, failed, leaning)  # type: ignore[arg-type]
-    return Profiles(objective, profiles, best, improved, level, evaluations)
+    return profiles
 
 
 def _at_bounds(objective: Objective, x: np.ndarray, but: int) -> tuple[str, ...]:

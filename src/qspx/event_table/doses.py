@@ -61,6 +61,23 @@ class Given:
         return cls(*(np.where(gives, x, 0.0) for x in (amount, rate, duration, every, additional, steady)))
 
 
+def refuse_unused_durations(
+    sheet: Sheet, model: AbstractModel, gives: np.ndarray, given: Given, told: Mapping[str, str | None]
+) -> None:
+    """Raise `DoseError` where a column DUR is taken as the model's parameter of that name, so that a dose beside it
+    would be a bolus, unless `told` what the column is."""
+    column = sheet.parameters.get("DUR")
+    if column is None or column in told:
+        return
+    bolus = gives & (given.rate == 0) & (given.amount > 0) & (sheet.numbers(column, 0.0) > 0)
+    fix = (
+        f" {model.name} has a parameter DUR, so the column is not the duration of the dose, and the dose would be a "
+        "bolus. For an infusion over the parameter, declare Species(..., duration='DUR') and set RATE to -2; for the "
+        f"duration of each dose, rename the parameter; if a bolus is meant, say columns={{{column!r}: 'DUR'}}."
+    )
+    sheet.require(~bolus, column, "RATE -2 was expected beside it", fix)
+
+
 def compartments_of(model: AbstractModel, given: Mapping[int | str, str] | None) -> dict[int | str, str]:
     """Species by what CMT may say: 1, 2, ... in the order of the model, or as `given`."""
     if given is None:

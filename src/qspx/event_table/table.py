@@ -13,7 +13,7 @@ import numpy as np
 from qspx._dose_units import amount_unit
 from qspx.dosing import Dose, Regimen
 from qspx.event_table.covariates import Covariates, check_convention
-from qspx.event_table.doses import DoseReader, Given, compartments_of, read_species
+from qspx.event_table.doses import DoseReader, Given, compartments_of, read_species, refuse_unused_durations
 from qspx.event_table.parameters import TableParameters
 from qspx.event_table.records import (
     DOSE,
@@ -113,6 +113,7 @@ class EventTable:
         into = read_species(sheet, model, gives, compartments_of(model, compartments))
         parameters = TableParameters.of(sheet, model, first, gives, time, covariates)
         given, weights = Given.of(sheet, gives), parameters.covariates.weights()
+        refuse_unused_durations(sheet, model, gives, given, columns or {})
         parameters.covariates.check_steady(sheet, first, given.steady)
         reader = DoseReader(sheet, model, unit, time_unit, given, parameters.own, into, time, weights)
         reader.check_units()

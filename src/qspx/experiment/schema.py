@@ -153,6 +153,7 @@ class IntegratorTable(Table):
 
     rtol: Positive = 1e-6
     atol: Positive = 1e-12
+    atol_of: dict[str, Positive] = {}
     max_steps: Count = 100_000
 
 

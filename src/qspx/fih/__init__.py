@@ -34,6 +34,7 @@ from .css import Css as Css
 from .cytokine import CytokineThreshold as CytokineThreshold
 from .dose_response import DoseResponse as DoseResponse
 from .dose_response import DoseResponses as DoseResponses
+from .drawn import WithDraws as WithDraws
 from .escalation import DOUBLING as DOUBLING
 from .escalation import HALF_LOG as HALF_LOG
 from .escalation import Escalation as Escalation

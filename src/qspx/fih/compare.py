@@ -11,7 +11,7 @@ from .._errors import DoseError, ThresholdError
 from ..cohort import Cohort
 from ..distributions import Joint
 from ..dosing import Regimen
-from ..integrate import AbstractIntegrator, AutomaticIntegrator
+from ..integrate import AbstractIntegrator, integrator_of
 from ..model import AbstractModel
 from ..provenance import environment, now
 from ..units import conversion
@@ -63,7 +63,7 @@ def compare_doses(
         DoseError, ThresholdError: naming the method, if one cannot be evaluated.
     """
     started = time.monotonic()
-    integrator = integrator or AutomaticIntegrator()
+    integrator = integrator_of(integrator)
     if not methods:
         raise DoseError("Argument `methods` must hold at least one dose method, but it is empty.")
     for m in methods:

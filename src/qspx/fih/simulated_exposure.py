@@ -15,7 +15,7 @@ from .._errors import DoseError, ThresholdError
 from .._status import Status
 from ..dose_events import DoseEvents, dose_events
 from ..dosing import Regimen
-from ..integrate import AbstractIntegrator, AutomaticIntegrator
+from ..integrate import AbstractIntegrator, integrator_of
 from ..model import AbstractModel
 from ..simulation import solve_request
 from ..summaries import AbstractSummary
@@ -44,7 +44,7 @@ def dose_for_metric(
     A logarithmic grid over `dose_range` is simulated, then refined around the crossing. Raises `ThresholdError` where
     the target is not reached, always exceeded, or the metric is not monotone before its peak.
     """
-    integrator = integrator or AutomaticIntegrator()
+    integrator = integrator_of(integrator)
     request = solve_request(model, [regimen], (), (), [metric])
     shape = dose_events(regimen.scaled_to(1.0), model)
     row = np.asarray(model.theta if theta is None else theta, dtype=float)

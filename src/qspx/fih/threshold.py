@@ -21,6 +21,7 @@ from ..weighted import weighted_quantile
 from .dose_response import DoseResponse, DoseResponses
 
 TOLERANCE = 1e-3  # relative distance between the simulated quantile and the threshold
+SAME = 1e-6  # relative distance below which a dose is a level that was simulated already
 DIP = 0.01  # relative fall between neighbouring levels that is called not monotone
 
 
@@ -123,7 +124,7 @@ def threshold_dose(
     dose = interpolated_dose(response, q, tau)
     for _ in range(5):
         at = int(np.argmin(np.abs(response.levels / dose - 1)))
-        if abs(response.levels[at] / dose - 1) > TOLERANCE:
+        if abs(response.levels[at] / dose - 1) > SAME:
             response = responses.add_level(regimen, metric, dose)
             at = int(np.argmin(np.abs(response.levels - dose)))
         dose = float(response.levels[at])

@@ -1,12 +1,12 @@
 """Integration of cohorts. The only package that imports diffrax; nobody outside knows which engine ran."""
 
 from qspx._precision import PrecisionWarning
-from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning
+from qspx.integrate.automatic import AutomaticIntegrator, EngineWarning, integrator_of
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
 from qspx.integrate.cuda_batch import CudaIntegrator
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
-from qspx.integrate.rosenbrock import Rodas5P
+from qspx.integrate.rosenbrock import Rodas4P, Rodas5P
 
 __all__ = [
     "AbstractIntegrator",
@@ -17,6 +17,8 @@ __all__ = [
     "DiffraxIntegrator",
     "EngineWarning",
     "PrecisionWarning",
+    "Rodas4P",
     "Rodas5P",
     "SolveRequest",
+    "integrator_of",
 ]

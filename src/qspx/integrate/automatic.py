@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from qspx._checks import require_kind
 from qspx._errors import SolveError
 from qspx.dose_events import DoseEvents
 from qspx.integrate.base import AbstractIntegrator, BatchSolution, Samples, SolveRequest
 from qspx.integrate.batch import BatchIntegrator
 from qspx.integrate.diffrax_integrator import DiffraxIntegrator
+from qspx.integrate.tolerances import said_atol_of
+
+
+def integrator_of(given: AbstractIntegrator | None) -> AbstractIntegrator:
+    """The integrator given, or the default one. Raises `SolveError` for anything else."""
+    if given is None:
+        return AutomaticIntegrator()
+    require_kind(given, AbstractIntegrator, "integrator", "For example BatchIntegrator(rtol=1e-8), or None.")
+    return given
 
 
 class EngineWarning(UserWarning):
@@ -28,29 +39,31 @@ class AutomaticIntegrator(AbstractIntegrator):
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
+        atol_of: `atol` of single species, by name, where one number does not suit all: {"tumour_cells": 1e-3}.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
     """
 
     rtol: float = 1e-6
     atol: float = 1e-12
     max_steps: int = 100_000
+    atol_of: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         self._native()  # checks the numbers
 
     def _native(self) -> BatchIntegrator:
-        return BatchIntegrator(self.rtol, self.atol, self.max_steps)
+        return BatchIntegrator(self.rtol, self.atol, self.max_steps, atol_of=self.atol_of)
 
     def _portable(self) -> DiffraxIntegrator:
-        return DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
+        return DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps, atol_of=self.atol_of)
 
     def chosen(self, request: SolveRequest) -> AbstractIntegrator:
         try:
             self._native().prepare(request)
         except SolveError as error:
             warnings.warn(f"{error} It is used now; a cohort takes about a hundred times longer.", EngineWarning, 2)
-            return self._portable()
-        return self._native()
+            return self._portable().chosen(request)
+        return self._native().chosen(request)
 
     def solve_batch(
         self, request: SolveRequest, theta: np.ndarray, events: DoseEvents, samples: Samples | None = None
@@ -67,4 +80,5 @@ class AutomaticIntegrator(AbstractIntegrator):
 
     @property
     def settings(self) -> dict[str, object]:
-        return {"integrator": type(self).__name__, "rtol": self.rtol, "atol": self.atol, "max_steps": self.max_steps}
+        numbers = {"rtol": self.rtol, "atol": self.atol, "max_steps": self.max_steps}
+        return {"integrator": type(self).__name__, **numbers, **said_atol_of(self.atol_of)}

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def error_norm(y_error, y0, y1, rtol: float, atol: float):
-    """Root mean square of the error over atol + rtol max(|y0|, |y1|)."""
+def error_norm(y_error, y0, y1, rtol: float, atol):
+    """Root mean square of the error over atol + rtol max(|y0|, |y1|); `atol` is a number, or one per state."""
     scale = atol + rtol * jnp.maximum(jnp.abs(y0), jnp.abs(y1))
     return jnp.sqrt(jnp.mean((y_error / scale) ** 2))
 
@@ -18,7 +18,7 @@ def step_factor(norm, order: float):
     return jnp.clip(0.9 * safe ** (-1.0 / order), 0.2, 6.0)
 
 
-def first_step(y, dy, span, rtol: float, atol: float):
+def first_step(y, dy, span, rtol: float, atol):
     """Hairer, Norsett & Wanner, Solving ODEs I, II.4: the step over which y changes by 1 % of itself."""
     scale = atol + rtol * jnp.abs(y)
     d0, d1 = jnp.sqrt(jnp.mean((y / scale) ** 2)), jnp.sqrt(jnp.mean((dy / scale) ** 2))

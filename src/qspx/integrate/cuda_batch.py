@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from qspx.integrate.native_memory import DOSES
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.single_precision import check_float32
 from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tolerances import absolute_tolerances, checked_atol_of, require_positive, said_atol_of
 
 _BY_SUBJECT = {"theta", *DOSES, "stop", "time", "before"}
 
@@ -35,6 +37,7 @@ class CudaIntegrator(AbstractIntegrator):
     Args:
         rtol, atol: error tolerances per step; `atol` is in the species' own units, so it must lie well under the
             smallest concentration that matters.
+        atol_of: `atol` of single species, by name, where one number does not suit all: {"tumour_cells": 1e-3}.
         max_steps: attempted steps after which a subject gets status MAX_STEPS.
         precision: "float64" or "float32", of states and parameters; times and running areas are float64 in any case.
             "float32" cannot have an `rtol` below 1e-5; it is for exploring, not for results to keep, and emits a
@@ -48,19 +51,27 @@ class CudaIntegrator(AbstractIntegrator):
     atol: float = 1e-12
     max_steps: int = 100_000
     precision: str = "float64"
+    atol_of: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name in ("rtol", "atol", "max_steps"):
-            if not getattr(self, name) > 0:
-                raise SolveError(f"Argument `{name}` must be > 0, but {getattr(self, name)} was given.")
+        require_positive(self, "rtol", "atol", "max_steps")
+        own = checked_atol_of(self.atol_of)
         if self.precision not in PRECISIONS:
             raise SolveError(f'Argument `precision` must be "float64" or "float32", but {self.precision!r} was given.')
         if self.precision == "float32":
-            check_float32(self.rtol, self.atol)
+            check_float32(self.rtol, min([self.atol, *dict(own).values()]))
 
     @property
     def settings(self) -> dict[str, object]:
-        return {"integrator": type(self).__name__, "solver": RODAS5P.name, **dataclasses.asdict(self)}
+        numbers = {k: getattr(self, k) for k in ("rtol", "atol", "max_steps", "precision")}
+        return {"integrator": type(self).__name__, "solver": RODAS5P.name, **numbers, **said_atol_of(self.atol_of)}
+
+    def _atol(self, request: SolveRequest) -> np.ndarray:
+        return absolute_tolerances(request.model, self.atol, checked_atol_of(self.atol_of))
+
+    def chosen(self, request: SolveRequest) -> CudaIntegrator:
+        self._atol(request)  # names species of this model
+        return self
 
     def prepare(self, request: SolveRequest) -> None:
         """Compile for the request. Raises `SolveError` where the model has a construct without a scalar program, or
@@ -82,7 +93,7 @@ class CudaIntegrator(AbstractIntegrator):
     @property
     def _traced(self) -> DiffraxIntegrator:
         """For derivatives, which this engine does not have."""
-        return DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps)
+        return DiffraxIntegrator(rtol=self.rtol, atol=self.atol, max_steps=self.max_steps, atol_of=self.atol_of)
 
     def solve_one(self, request: SolveRequest, theta, events: DoseEvents) -> tuple[Any, ...]:
         return self._traced.solve_one(request, theta, events)
@@ -101,7 +112,10 @@ class CudaIntegrator(AbstractIntegrator):
         theta = np.ascontiguousarray(theta, dtype=float)
         with np.errstate(all="ignore"):  # subjects with numbers that cannot be get a status
             doses = subject_doses(request.model, theta, events, np)
-        read, written = read_arrays(request, theta, doses, samples), written_arrays(request, len(theta))
+        read, written = (
+            read_arrays(request, theta, doses, samples, self._atol(request)),
+            written_arrays(request, len(theta)),
+        )
         if len(theta):
             self._run(launch, request, read, written)
         return solution(request, samples, written)
@@ -117,7 +131,6 @@ class CudaIntegrator(AbstractIntegrator):
             "t0": request.t0,
             "t1": request.t1,
             "rtol": self.rtol,
-            "atol": self.atol,
         }
         targets = {k: written[k] for k in WRITTEN} | {"endpoints": written["endpoints"][..., :SLOTS]}
         inputs = {k: np.moveaxis(read[k], 0, -1) if k in _BY_SUBJECT else read[k] for k in READ}

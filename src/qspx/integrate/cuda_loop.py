@@ -48,6 +48,7 @@ READ = {
     "time": "instant",
     "before": "real",
     "unsigned": "real",
+    "atol": "real",
     "columns": "whole",
     "windows": "instant",
     "signs": "real",
@@ -63,7 +64,6 @@ NUMBERS = {
     "t0": "instant",
     "t1": "instant",
     "rtol": "real",
-    "atol": "real",
 }
 # of the running endpoints; those behind them are of the tape, and there is none
 _SLOTS = {

@@ -54,8 +54,10 @@ def sample_arrays(samples: Samples) -> Arrays:
     }
 
 
-def read_arrays(request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples: Samples) -> Arrays:
-    """What a loop reads, by the names in `READ`."""
+def read_arrays(
+    request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples: Samples, atol: np.ndarray
+) -> Arrays:
+    """What a loop reads, by the names in `READ`; `atol` are the absolute tolerances, shape (species,)."""
     given = dose_arrays(doses)
     rows, windows = len(theta), request.windows
     common = np.broadcast_to(np.append(windows.reshape(-1), request.t1), (rows, windows.size + 1))
@@ -67,6 +69,7 @@ def read_arrays(request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, s
         "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
         **summary_arrays(request),
         "unsigned": np.array([not s.signed for s in request.model.species.values()], dtype=float),
+        "atol": atol,
     }
     return {k: np.ascontiguousarray(found[k]) for k in READ}
 

@@ -42,7 +42,7 @@ class RunIn(NamedTuple):
 
 class Tolerances(NamedTuple):
     rtol: float
-    atol: float
+    atol: jnp.ndarray  # (species,)
 
 
 def into(species, values, n: int):

@@ -21,13 +21,14 @@ from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import INTEGERS, TAPE
 from qspx.integrate.observed import Observed, observed
-from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tableaux import RODAS5P, RosenbrockTableau
+from qspx.integrate.tolerances import AtolOf, absolute_tolerances
 
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """Numerical settings of a run; `lanes` subjects in a vector of `real` numbers (None: the register width), `threads`
-    (None: all)."""
+    """Numerical settings of a run: `atol` of the species that `atol_of` does not name, `lanes` subjects in a vector of
+    `real` numbers (None: the register width), `threads` (None: all)."""
 
     rtol: float
     atol: float
@@ -35,6 +36,8 @@ class NativeSettings:
     lanes: int | None
     threads: int | None
     real: str = DOUBLE
+    atol_of: AtolOf = ()
+    table: RosenbrockTableau = RODAS5P
 
     @property
     def width(self) -> int:
@@ -79,14 +82,22 @@ def compiled(request: SolveRequest, settings: NativeSettings, tape: bool = False
     """The loop for a request, from memory where an equal one has been compiled. Raises as `programs_of`."""
     low, seen = programs_of(request)
     kinds, parameters = asked(request)[2], len(request.model.parameters)
-    return _compiled(low, seen, kinds, parameters, settings.width, settings.real, request.marks, tape)
+    return _compiled(low, seen, kinds, parameters, settings.width, settings.real, settings.table, request.marks, tape)
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int, real: str, marks: bool, tape: bool
+    low: Lowered,
+    seen: Observed,
+    kinds: frozenset[str],
+    parameters: int,
+    lanes: int,
+    real: str,
+    table: RosenbrockTableau,
+    marks: bool,
+    tape: bool,
 ) -> Run:
-    writer = LoopWriter(low, seen, RODAS5P, kinds, parameters, lanes, real, marks, tape)
+    writer = LoopWriter(low, seen, table, kinds, parameters, lanes, real, marks, tape)
     return Run(Kernel(writer.text(), "run", 4), writer.vectors, len(EMPTY), lanes, real)
 
 
@@ -101,9 +112,10 @@ def forward(
     """Run all subjects; what they wrote, by name. With `tape` (its arrays by name), their steps are kept there."""
     run = compiled(request, settings, tape is not None)
     theta = np.ascontiguousarray(theta, dtype=float)
-    read, written = read_arrays(request, theta, doses, samples), written_arrays(request, len(theta))
+    atol = absolute_tolerances(request.model, settings.atol, settings.atol_of)
+    read, written = read_arrays(request, theta, doses, samples, atol), written_arrays(request, len(theta))
     arrays = [*read.values(), *written.values(), *(tape[k] for k in TAPE if tape)]
-    reals = np.array([request.t0, request.t1, settings.rtol, settings.atol])
+    reals = np.array([request.t0, request.t1, settings.rtol])
     numbers = {
         "max_steps": settings.max_steps,
         "events": read["start"].shape[1],

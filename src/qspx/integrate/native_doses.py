@@ -139,10 +139,10 @@ class DoseWriter(LaneMemory):
         """Whether the state at the end of a period is the steady state; keeps it for the next."""
         f, s = self.f, self.s
         total = f.variable("double", 0.0)
-        rtol, atol = self.reals["rtol"], self.reals["atol"]
+        rtol, atol = self.reals["rtol"], self.memory["atol"]
         with f.loop(self.n) as q:
             y, previous = s.y.lane(q, lane)[0], self.previous.lane(q, lane)[0]
-            scale = atol + rtol * f.larger(f.unary("fabs", y), f.unary("fabs", previous))
+            scale = atol[q] + rtol * f.larger(f.unary("fabs", y), f.unary("fabs", previous))
             d = (y - previous) / scale
             total[0] = total[0] + d * d
             self.previous.lane(q, lane)[0] = y

@@ -81,7 +81,7 @@ class LoopWriter(LaneWriter):
         reaches = t + 1.01 * h >= self.stop[0]
         s.end[0] = reaches.where(self.stop[0], t + h)
         step(f, s, self.table, self.low.drift is not None)
-        norm = error(f, s, self.rtol, self.atol, self.memory["unsigned"])
+        norm = error(f, s, self.rtol, self.memory["atol"], self.memory["unsigned"])
         accept = active & (norm <= 1.0)
         self._look(accept & self.run_in[0].equals(0) if self.marks else accept)
         self._record_steps(accept)
@@ -137,7 +137,7 @@ class LoopWriter(LaneWriter):
         with f.loop(self.parameters) as q:
             total[0] = total[0] + s.theta[q] * 0.0
         lost = fresh.equals(START) & ~total[0].is_finite()
-        self.h[0] = (fresh > 0).where(first_step(f, s, self.t1 - self.t0, self.rtol, self.atol), self.h[0])
+        self.h[0] = (fresh > 0).where(first_step(f, s, self.t1 - self.t0, self.rtol, self.memory["atol"]), self.h[0])
         tiny = fresh.equals(EDGE) & (self.h[0] < self._smallest_step())
         status = tiny.where(_codes(f, Status.DT_MIN), self.status[0])
         self.status[0] = lost.where(_codes(f, Status.NONFINITE), status)

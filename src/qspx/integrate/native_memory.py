@@ -11,10 +11,10 @@ from qspx.integrate.tableaux import RosenbrockTableau
 
 # arguments of the run, by position in their blocks
 INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
-REALS = ("t0", "t1", "rtol", "atol")
+REALS = ("t0", "t1", "rtol")
 DOSES = ("start", "end", "species", "jump", "rate", "mark", "kind", "interval", "turn", "whole", "part")
 SUMMARIES = ("columns", "windows", "signs", "thresholds", "threshold_of")
-READ = ("theta", *DOSES, "stop", "time", "before", "unsigned", *SUMMARIES)
+READ = ("theta", *DOSES, "stop", "time", "before", "unsigned", "atol", *SUMMARIES)
 WRITTEN = ("values", "endpoints", "status", "steps", "end_time", "records")
 TAPE = ("tape", "tape_first")  # records of the run, and the number of the first record of each row
 _ARE_INTEGERS = {"species", "kind", "columns", "threshold_of", "status", "steps", "tape_first"}
@@ -47,7 +47,7 @@ class LaneMemory:
         self.integers = {k: Array(f, "%a1", INTEGER)[i] for i, k in enumerate(INTEGERS)}
         self.reals = {k: Array(f, "%a2", DOUBLE)[i] for i, k in enumerate(REALS)}
         self.t0, self.t1 = (f.splat(self.reals[k]) for k in ("t0", "t1"))
-        self.rtol, self.atol = (f.splat(self.reals[k].to(real)) for k in ("rtol", "atol"))
+        self.rtol = f.splat(self.reals["rtol"].to(real))
         self.memory = {k: self._block(i, k) for i, k in enumerate(READ + WRITTEN + (TAPE if tape else ()))}
         work = Workspace(f, "%a3")
         sizes = {

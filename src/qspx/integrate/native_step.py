@@ -108,19 +108,19 @@ def step(f: Function, s: Lanes, table: RosenbrockTableau, drifts: bool, inside: 
         s.y1[q] = places[-1][q] + s.stages[-1][q]
 
 
-def error(f: Function, s: Lanes, rtol: Value, atol: Value, unsigned: Array) -> Value:
+def error(f: Function, s: Lanes, rtol: Value, atol: Array, unsigned: Array) -> Value:
     """Norm of the error of the step: infinite where the step is of no use, at least 10 where a concentration became
-    negative. `unsigned` holds 1 for states that may not, else 0."""
+    negative. `atol` holds the absolute tolerances of the states, `unsigned` 1 for those that may not, else 0."""
     total, finite, negative = (f.variable(f.vector, 0.0) for _ in range(3))
     with f.loop(s.n) as q:
         y, y1 = s.y[q], s.y1[q]
-        size = f.unary("fabs", y)
-        scale = atol + rtol * f.larger(size, f.unary("fabs", y1))
+        size, least = f.unary("fabs", y), f.splat(atol[q].to(f.real))
+        scale = least + rtol * f.larger(size, f.unary("fabs", y1))
         e = s.stages[-1][q] / scale
         total[0] = total[0] + e * e
         finite[0] = finite[0] + y1 * 0.0  # NaN once any of them is not finite
         # a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
-        below = y1 < -10.0 * (atol + rtol * size)
+        below = y1 < -10.0 * (least + rtol * size)
         negative[0] = below.where(negative[0] + f.splat(unsigned[q].to(f.real)), negative[0])
     norm = f.unary("sqrt", total[0] / float(s.n))
     half_the_digits = SMALLEST_GUARD * float(np.sqrt(f.info.eps / np.finfo(float).eps))
@@ -143,11 +143,11 @@ def step_factor(f: Function, norm: Value, order: int) -> Value:
     return f.larger(f.smaller(scaled, 6.0), 0.2)
 
 
-def first_step(f: Function, s: Lanes, span: Value, rtol: Value, atol: Value) -> Value:
+def first_step(f: Function, s: Lanes, span: Value, rtol: Value, atol: Array) -> Value:
     """Step over which y changes by 1 % of itself, from the rates in `s.rates`, within 1e-12 and 0.1 of the run."""
     sums = [f.variable(f.vector, 0.0) for _ in range(2)]
     with f.loop(s.n) as q:
-        scale = atol + rtol * f.unary("fabs", s.y[q])
+        scale = f.splat(atol[q].to(f.real)) + rtol * f.unary("fabs", s.y[q])
         for total, x in zip(sums, (s.y[q], s.rates[q]), strict=True):
             e = x / scale
             total[0] = total[0] + e * e

@@ -19,13 +19,15 @@ from qspx.integrate.reverse_loop import ReverseWriter
 from qspx.integrate.reverse_memory import ARRAYS, PER_SUMMARY, WRITTEN, Programs
 from qspx.integrate.sweep_call import groups, scales, taped
 from qspx.integrate.sweep_memory import INTEGERS
-from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tableaux import RosenbrockTableau
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int) -> Run:
+def _compiled(
+    low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozenset[str], parameters: int, lanes: int
+) -> Run:
     programs = Programs(low, seen, backward(low), observed_backward(seen))
-    writer = ReverseWriter(programs, RODAS5P, kinds, parameters, lanes)
+    writer = ReverseWriter(programs, table, kinds, parameters, lanes)
     return Run(Kernel(writer.text(), "reverse", 3), writer.vectors, PER_SUMMARY, lanes)
 
 
@@ -77,7 +79,7 @@ def _pull_group(request, settings, theta, doses, samples, records, bars) -> Arra
         **{k: np.zeros((rows, theta.shape[1] if k == "theta_bar" else events)) for k in WRITTEN},
     }
     low, seen = programs_of(request)
-    run = _compiled(low, seen, asked(request)[2], theta.shape[1], settings.width)
+    run = _compiled(low, seen, settings.table, asked(request)[2], theta.shape[1], settings.width)
     arrays = [found[k] for k in ARRAYS]
     numbers = {"events": events, "times": len(request.times), "summaries": summaries}
 

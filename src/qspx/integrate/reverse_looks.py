@@ -7,8 +7,7 @@ from qspx.integrate.native_crossings import crossings
 from qspx.integrate.native_endpoints import GAUSS
 from qspx.integrate.native_look import examine
 from qspx.integrate.reverse_step import StepReverser
-from qspx.integrate.sweep_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
-from qspx.summaries import OF_THRESHOLD
+from qspx.integrate.sweep_memory import AREA
 
 
 class LookReverser(StepReverser):
@@ -56,34 +55,13 @@ class LookReverser(StepReverser):
             self._take_sample_bars(due)
             self._look_back("samples", due, share)
 
-    def _endpoints_inside(self, lanes: Value) -> None:
-        """Endpoints of the step."""
-        if not self.levels:
-            return
-        if self.kinds & {"auc", "average"}:
-            self._areas(lanes)
-        if self.kinds & OF_THRESHOLD:
-            self._times_beyond(lanes)
-        f, s = self.f, self.s
-        number = f.variable(f.vector, 0.0)
-        with f.loop(f.lanes) as lane:
-            number.lane(0, lane)[0] = f.to_double(self.record.lane(0, lane)[0])
-        with f.loop(self.integers["summaries"]) as i:
-            kind, column = self.memory["kinds"][i], self.memory["columns"][i]
-            bar, at, record = (x[0] for x in (self.summary_bar(i), *self.found(i)))
-            here = lanes & record.equals(number[0])
-            value = f.splat(kind.equals(LARGEST) | kind.equals(SMALLEST))
-            at_end = lanes & f.splat(kind.equals(LAST)) & s.end[0].equals(f.splat(self.memory["windows"][i * 2 + 1]))
-            due = (here & value) | at_end
-            share = (here & value).where((at - s.t[0]) / (s.end[0] - s.t[0]), f.number(1.0))
-            with f.when(due.any()):
-                self._only(column, due.where(bar, f.number(0.0)))
-                self._look_back("levels", due, share)
-            if "tmax" in self.kinds:
-                inner = here & f.splat(kind.equals(LARGEST_TIME)) & (at > s.t[0]) & (at < s.end[0])
-                with f.when(inner.any()):
-                    self._only(column, inner.where(bar, f.number(0.0)))
-                    self._time_back(inner, inner.where((at - s.t[0]) / (s.end[0] - s.t[0]), f.number(0.0)))
+    def _value_found(self, i: Value, due: Value, share: Value) -> None:
+        self._only(self.memory["columns"][i], due.where(self.summary_bar(i)[0], self.f.number(0.0)))
+        self._look_back("levels", due, share)
+
+    def _time_found(self, i: Value, due: Value, share: Value) -> None:
+        self._only(self.memory["columns"][i], due.where(self.summary_bar(i)[0], self.f.number(0.0)))
+        self._time_back(due, share)
 
     def _only(self, column: Value, bar: Value) -> None:
         self.zero((self.look_bar, self.levels))

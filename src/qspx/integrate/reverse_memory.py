@@ -8,8 +8,8 @@ from qspx.integrate.backward import Backward, ObservedBackward
 from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import Array, Value
 from qspx.integrate.observed import Observed
+from qspx.integrate.sweep_looks import EndpointReader
 from qspx.integrate.sweep_memory import INTEGERS, READ, TAPE
-from qspx.integrate.sweep_tape import TapeReader
 from qspx.integrate.tableaux import RosenbrockTableau
 
 BARS = ("values_bar", "summaries_bar")
@@ -28,7 +28,7 @@ class Programs:
     seen_back: ObservedBackward
 
 
-class ReverseMemory(TapeReader):
+class ReverseMemory(EndpointReader):
     """Memory of a sweep. `vectors` is the workspace it needs, but for `PER_SUMMARY` per summary."""
 
     def __init__(

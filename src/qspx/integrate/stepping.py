@@ -25,6 +25,7 @@ from qspx.integrate.endpoints import Endpoints, update
 from qspx.integrate.lowered_term import model_term
 from qspx.integrate.marks import RunIn, Tolerances, arrive, infusion, next_stop
 from qspx.integrate.sampling import all_at_once, one_by_one
+from qspx.integrate.tolerances import AtolOf, absolute_tolerances
 from qspx.integrate.zero_safe import kept_or_constant, plain_step, zero_safe_step
 from qspx.summaries import OF_THRESHOLD
 
@@ -37,6 +38,7 @@ class Settings(NamedTuple):
     atol: float
     max_steps: int
     reverse: bool
+    atol_of: AtolOf = ()
 
 
 class _State(NamedTuple):
@@ -67,7 +69,8 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
     doses = subject_doses(m, theta, events, jnp)
     stops = jnp.concatenate([doses.start, doses.end, doses.mark, windows.reshape(-1), t1[None]])
     origin = m.initial_vector(theta)
-    tolerances = Tolerances(settings.rtol, settings.atol)
+    rtol, atol = settings.rtol, jnp.asarray(absolute_tolerances(m, settings.atol, settings.atol_of), theta.dtype)
+    tolerances = Tolerances(rtol, atol)
     term = model_term(m, theta)
     order = solver.error_order(term)
     step, sample = (zero_safe_step, all_at_once) if settings.reverse else (plain_step, one_by_one)
@@ -81,7 +84,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         early = (times == t0) & before
         saved = jnp.where(early[:, None], origin, jnp.zeros((len(request.times), n), theta.dtype))
         status = jnp.where(finite, Status.OK, Status.NONFINITE).astype(jnp.int32)
-        h = first_step(y, dy, span, settings.rtol, settings.atol)
+        h = first_step(y, dy, span, rtol, atol)
         ends, steps = Endpoints.empty(len(columns), theta.dtype), jnp.zeros((), jnp.int32)
         return _State(t, y, h, saved, early.sum(dtype=jnp.int32), ends, status, steps, run_in)
 
@@ -95,10 +98,10 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         end = jnp.where(active(s), jnp.where(reaches, stop, s.t + s.h), s.t)
         args = (theta, infusion(doses, s.t, n, s.run_in))
         y1, y_error, dense, result = step(term, solver, s.t, end, s.y, args)
-        norm = lax.stop_gradient(error_norm(y_error, s.y, y1, settings.rtol, settings.atol))
+        norm = lax.stop_gradient(error_norm(y_error, s.y, y1, rtol, atol))
         norm = jnp.where(jnp.isfinite(y1).all(), norm, jnp.inf)
         # a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
-        below = 10 * (settings.atol + settings.rtol * jnp.abs(s.y))
+        below = 10 * (atol + rtol * jnp.abs(s.y))
         norm = jnp.where((unsigned & (y1 < -below)).any(), jnp.maximum(norm, 10.0), norm)
         accept = (norm <= 1.0) & (result == diffrax.RESULTS.successful)
         if settings.reverse:
@@ -143,7 +146,7 @@ def run(request: SolveRequest, settings: Settings, theta, events: DoseEvents, ti
         edge = accept & ((doses.start == end) | (doses.end == end) | (doses.mark == end)).any()
         edge = edge | (accept & reaches & ~_outside(s.run_in))
         dy = term.vf(t, y, (theta, infusion(doses, t, n, run_in)))
-        h = jnp.where(edge, first_step(y, dy, span, settings.rtol, settings.atol), h)
+        h = jnp.where(edge, first_step(y, dy, span, rtol, atol), h)
         steps = s.steps + 1
         status = _status(norm, h, t, steps, run_in)
         return _State(t, y, lax.stop_gradient(h), saved, sampled, ends, status, steps, run_in)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from qspx.integrate.lowering import Lowered
-from qspx.integrate.native_code import DOUBLE, Array, Value
+from qspx.integrate.native_code import DOUBLE, INTEGER, Array, Value
 from qspx.integrate.native_memory import DOSES, IDLE, WANTING
 from qspx.integrate.native_program import printed
 from qspx.integrate.native_step import dense_rows, step
@@ -31,7 +35,7 @@ def printed_run(low: Lowered, seen: Observed, lanes: int) -> list[str]:
     return [printed(name, program, groups, lanes) for name, program, groups in functions]
 
 
-class TapeReader(SweepMemory):
+class TapeReader(SweepMemory, abc.ABC):
     """Writes how a lane reads the tape of its subject."""
 
     # subjects -------------------------------------------------------------------------------------------------------
@@ -65,6 +69,24 @@ class TapeReader(SweepMemory):
         with f.loop(count) as i:
             for array, name in zip(self.found(i), ("found_at", "found_record"), strict=True):
                 array.lane(0, lane)[0] = self.memory[name][row * count + i]
+
+    @contextmanager
+    def _until_all_are_done(self) -> Iterator[Array]:
+        """Turns of the sweep, while a lane has a subject; where a turn sets the number to 1, lanes are refilled."""
+        f = self.f
+        self.state[0] = WANTING
+        self.row[0] = f.splat(self.memory["rows"][self.integers["first"]])
+        again = f.variable(INTEGER, 1)
+        with f.repeat() as leave:
+            with f.when(again[0].equals(1)):
+                self._refill()
+                again[0] = 0
+            leave(self.running[0].equals(0))
+            yield again
+
+    @abc.abstractmethod
+    def _refill(self) -> None:
+        """Subjects for the lanes that want one."""
 
     # records --------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from qspx.integrate.native_call import NativeSettings, Run, in_threads, programs
 from qspx.integrate.native_compile import Kernel
 from qspx.integrate.observed import Observed
 from qspx.integrate.sweep_call import groups, scales, taped
-from qspx.integrate.tableaux import RODAS5P
+from qspx.integrate.tableaux import RosenbrockTableau
 from qspx.integrate.tangent_loop import TangentWriter
 from qspx.integrate.tangent_memory import ARRAYS, DOTS, NUMBERS, PER_SUMMARY, Programs
 
@@ -29,10 +29,12 @@ _MOST_DIRECTIONS = 32  # in one sweep, so that what a lane works on stays in the
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(low: Lowered, seen: Observed, kinds: frozenset[str], parameters: int, lanes: int) -> tuple[Run, int]:
+def _compiled(
+    low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozenset[str], parameters: int, lanes: int
+) -> tuple[Run, int]:
     """The sweep without directions, and the vectors of workspace of each."""
     programs = Programs(low, seen, forward_tangents(low), observed_tangents(seen))
-    writer = TangentWriter(programs, RODAS5P, kinds, parameters, lanes)
+    writer = TangentWriter(programs, table, kinds, parameters, lanes)
     return Run(Kernel(writer.text(), "tangent", 3), writer.vectors, PER_SUMMARY, lanes), writer.per_direction
 
 
@@ -78,7 +80,7 @@ def pushed_forward(
 def _push_group(request, settings, theta, doses, samples, records, dots) -> tuple[np.ndarray, np.ndarray]:
     given = taped(request, settings, theta, doses, samples, records)
     low, seen = programs_of(request)
-    run, per_direction = _compiled(low, seen, asked(request)[2], theta.shape[1], settings.width)
+    run, per_direction = _compiled(low, seen, settings.table, asked(request)[2], theta.shape[1], settings.width)
     rows, directions = dots["theta_dot"].shape[:2]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for part in np.array_split(np.arange(directions), -(-directions // _MOST_DIRECTIONS)):

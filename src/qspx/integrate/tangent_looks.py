@@ -9,10 +9,9 @@ from qspx.integrate.native_code import Value
 from qspx.integrate.native_crossings import crossings
 from qspx.integrate.native_endpoints import GAUSS
 from qspx.integrate.native_look import examine, look_at
-from qspx.integrate.sweep_memory import AREA, LARGEST, LARGEST_TIME, LAST, SMALLEST
+from qspx.integrate.sweep_memory import AREA
 from qspx.integrate.tangent_memory import Direction
 from qspx.integrate.tangent_step import StepTangents
-from qspx.summaries import OF_THRESHOLD
 
 
 class LookTangents(StepTangents):
@@ -65,42 +64,18 @@ class LookTangents(StepTangents):
 
     # endpoints ------------------------------------------------------------------------------------------------------
 
-    def _endpoints_inside(self, lanes: Value) -> None:
-        """Endpoints of the step."""
-        if not self.levels:
-            return
-        if self.kinds & {"auc", "average"}:
-            self._areas(lanes)
-        if self.kinds & OF_THRESHOLD:
-            self._times_beyond(lanes)
-        f, s = self.f, self.s
-        number = f.variable(f.vector, 0.0)
-        with f.loop(f.lanes) as lane:
-            number.lane(0, lane)[0] = f.to_double(self.record.lane(0, lane)[0])
-        with f.loop(self.integers["summaries"]) as i:
-            kind, column = self.memory["kinds"][i], self.memory["columns"][i]
-            at, record = (x[0] for x in self.found(i))
-            here = lanes & record.equals(number[0])
-            value = f.splat(kind.equals(LARGEST) | kind.equals(SMALLEST))
-            at_end = lanes & f.splat(kind.equals(LAST)) & s.end[0].equals(f.splat(self.memory["windows"][i * 2 + 1]))
-            due = (here & value) | at_end
-            share = (here & value).where((at - s.t[0]) / (s.end[0] - s.t[0]), f.number(1.0))
-            with f.when(due.any()):
-                self._look("levels", share)
-                with self._each_direction() as d:
-                    self._look_along("levels", d, share)
-                    self._count(i, d, due, self.look_dot[column])
-            if "tmax" in self.kinds:
-                inner = here & f.splat(kind.equals(LARGEST_TIME)) & (at > s.t[0]) & (at < s.end[0])
-                with f.when(inner.any()):
-                    self._time_of_maximum(i, inner, inner.where((at - s.t[0]) / (s.end[0] - s.t[0]), f.number(0.0)))
+    def _value_found(self, i: Value, due: Value, share: Value) -> None:
+        self._look("levels", share)
+        with self._each_direction() as d:
+            self._look_along("levels", d, share)
+            self._count(i, d, due, self.look_dot[self.memory["columns"][i]])
 
     def _count(self, i: Value, d: Direction, due: Value, x: Value) -> None:
         """Add to the tangent of summary i, where it is due."""
         dot = self.summary_dot(i, d)
         dot[0] = due.where(dot[0] + x, dot[0])
 
-    def _time_of_maximum(self, i: Value, inner: Value, share: Value) -> None:
+    def _time_found(self, i: Value, due: Value, share: Value) -> None:
         """It moves by -(change of the slope) / bend."""
         f, s, k, column = self.f, self.s, self.k, self.memory["columns"][i]
         look_at(f, s, k, "bends", self.seen.bends, share, 2)
@@ -109,7 +84,7 @@ class LookTangents(StepTangents):
         self._look_at_slopes()
         with self._each_direction() as d:
             self._slopes_along(d, share)
-            self._count(i, d, inner, -self.look_dot[column] / bend)
+            self._count(i, d, due, -self.look_dot[column] / bend)
 
     def _times_beyond(self, lanes: Value) -> None:
         """A crossing moves by (change of the level) / (its slope), and the time beyond the threshold with it."""

@@ -41,14 +41,7 @@ class TangentWriter(DoseTangents):
 
     def _run(self) -> None:
         f = self.f
-        self.state[0] = WANTING
-        self.row[0] = f.splat(self.memory["rows"][self.integers["first"]])
-        again = f.variable(INTEGER, 1)
-        with f.repeat() as leave:
-            with f.when(again[0].equals(1)):
-                self._refill()
-                again[0] = 0
-            leave(self.running[0].equals(0))
+        with self._until_all_are_done() as again:
             self._one_step()
             self._go_on()
             done = f.variable(INTEGER, 0)

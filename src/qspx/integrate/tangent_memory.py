@@ -9,8 +9,8 @@ from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_code import Array, Value
 from qspx.integrate.native_step import Workspace
 from qspx.integrate.observed import Observed
+from qspx.integrate.sweep_looks import EndpointReader
 from qspx.integrate.sweep_memory import INTEGERS, READ, TAPE
-from qspx.integrate.sweep_tape import TapeReader
 from qspx.integrate.tableaux import RosenbrockTableau
 
 NUMBERS = (*INTEGERS, "directions")
@@ -47,7 +47,7 @@ class Direction:
     seen_fixed: Array
 
 
-class TangentMemory(TapeReader):
+class TangentMemory(EndpointReader):
     """Memory of a sweep. The workspace it needs is `vectors`, `per_direction` for each direction, and for each summary
     `PER_SUMMARY` and one for each direction."""
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .blocks import ReportError
+from .blocks import Callout, Heading, Items, ReportError, text
 from .html import write_report
+from .sections import axes_figure, calibration, frame_table
 
-__all__ = ["ReportError", "write_report"]
+__all__ = [
+    "Callout",
+    "Heading",
+    "Items",
+    "ReportError",
+    "axes_figure",
+    "calibration",
+    "frame_table",
+    "text",
+    "write_report",
+]

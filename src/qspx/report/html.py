@@ -18,7 +18,7 @@ from .layout import default_title, layout
 from .tables import csv_text
 
 
-def write_report(rationale: Any, out: str | Path, *, title: str | None = None) -> Path:
+def write_report(rationale: Any, out: str | Path, *, title: str | None = None, sections: Sequence[Block] = ()) -> Path:
     """Write the report on a `DoseRationale` into the folder `out` and return the path of its `report.html`.
 
     Written: `report.html` (one file: styles and figures inside, nothing is fetched from anywhere),
@@ -26,10 +26,13 @@ def write_report(rationale: Any, out: str | Path, *, title: str | None = None) -
     The same rationale gives the same bytes. The report shows every estimate and picks none: a recommendation appears
     only where `rationale.proposal` records the user's. Figures and tables of an earlier report in `out` are removed.
 
+    `sections` are blocks of your own (see `qspx.report.sections`), printed and numbered before the conclusion: how the
+    model was calibrated, for example. They begin with a `Heading`.
+
     Raises ReportError when the rationale contradicts itself, for example when its ledger does not add up.
     """
     folder = Path(out)
-    blocks = layout(rationale)
+    blocks = layout(rationale, sections)
     record = json_text(rationale.to_dict())
     page = html_page(
         blocks,

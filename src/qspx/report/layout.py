@@ -6,6 +6,7 @@ a reader never has to guess whether something was forgotten or left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from . import appendices, credibility, estimates, model, simulations, summary, uncertainty
@@ -19,8 +20,8 @@ def default_title(rationale: Any) -> str:
     return f"First-in-human dose rationale: {product}" if product else "First-in-human dose rationale"
 
 
-def layout(rationale: Any) -> tuple[Block, ...]:
-    """The report on `rationale` (a `DoseRationale`) as blocks.
+def layout(rationale: Any, sections: Sequence[Block] = ()) -> tuple[Block, ...]:
+    """The report on `rationale` (a `DoseRationale`) as blocks, with `sections` of the user's own before the conclusion.
 
     Raises ReportError when the rationale contradicts itself (see `checks.check_rationale`).
     """
@@ -37,6 +38,7 @@ def layout(rationale: Any) -> tuple[Block, ...]:
         simulations.simulations,
         simulations.escalation,
         uncertainty.uncertainty,
+        lambda _: sections,
         summary.conclusion,
         appendices.parameters,
         appendices.species,

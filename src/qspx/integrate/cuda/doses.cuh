@@ -72,7 +72,7 @@ QSPX_DEVICE bool converged(const Job& job, Patient& p, Work& w)
 {
     real total = 0;
     for (int q = 0; q < N; q++) {
-        const real scale = job.atol + job.rtol * larger(F(fabs)(w.y[q]), F(fabs)(w.previous[q]));
+        const real scale = job.atol[q] + job.rtol * larger(F(fabs)(w.y[q]), F(fabs)(w.previous[q]));
         const real d = (w.y[q] - w.previous[q]) / scale;
         total += d * d;
         w.previous[q] = w.y[q];

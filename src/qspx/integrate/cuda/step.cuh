@@ -45,12 +45,12 @@ QSPX_DEVICE real error(const Job& job, const Work& w)
     bool negative = false;
     for (int q = 0; q < N; q++) {
         const real size = F(fabs)(w.y[q]);
-        const real scale = job.atol + job.rtol * larger(size, F(fabs)(w.y1[q]));
+        const real scale = job.atol[q] + job.rtol * larger(size, F(fabs)(w.y1[q]));
         const real e = w.stage[STAGES - 1][q] / scale;
         total += e * e;
         finite += w.y1[q] * 0; // NaN once any of them is not finite
         // a long step over a sharp binding layer can land on a branch with negative concentrations: never accept one
-        if (w.y1[q] < -10 * (job.atol + job.rtol * size) && job.nonnegative[q] > 0) negative = true;
+        if (w.y1[q] < -10 * (job.atol[q] + job.rtol * size) && job.nonnegative[q] > 0) negative = true;
     }
     const bool useful = is_finite(finite) && w.guard[0] >= SMALLEST_GUARD;
     const real norm = useful ? F(sqrt)(total / N) : (real)QSPX_INFINITE;
@@ -70,7 +70,7 @@ QSPX_DEVICE instant first_step(const Job& job, const Work& w)
     const real span = (real)(job.t1 - job.t0);
     real of_y = 0, of_slope = 0;
     for (int q = 0; q < N; q++) {
-        const real scale = job.atol + job.rtol * F(fabs)(w.y[q]);
+        const real scale = job.atol[q] + job.rtol * F(fabs)(w.y[q]);
         const real a = w.y[q] / scale, b = w.slope[q] / scale;
         of_y += a * a;
         of_slope += b * b;
