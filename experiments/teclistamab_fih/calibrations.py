@@ -52,8 +52,8 @@ def of_pharmacokinetics(quick: bool) -> dict[str, Calibration]:
         "all": calibrate(
             "PK, every parameter", pk.everything(task), starts, judged=True,
             note="Structure of Miao 2023; only the rate at which clearance falls is held. Points later than day 15 are "
-            "left out: two of them lie 14-fold apart, and one may follow a second dose. CL2 counts as identifiable only "
-            "because its bounds are wider still: its interval spans three orders of magnitude.",
+            "left out: two of them lie 14-fold apart, and one may follow a second dose. CL2 counts as identifiable "
+            "only because its bounds are wider still: its interval spans three orders of magnitude.",
         ),
         "reduced": calibrate(
             "PK, what the data tell", pk.reduced(task), starts, judged=True, profiled=() if quick else ("CL1", "F"),
@@ -101,10 +101,19 @@ def of_killing(quick: bool) -> dict[str, Calibration]:
         ),
         "all": calibrate("Killing, binding model, all points", killing.binding(), starts,
                          note="The same with the points up to 512 nM: the model falls beyond 3 nM, the data do not."),
-        "affinity": calibrate(
-            "Killing, affinity for CD3 free", killing.binding(affinity=True), starts,
-            profiled=() if quick else ("KD_CD3",), note="All points; the affinity for CD3 that the curve asks for."),
+        "affinity": calibrate("Killing, affinity for CD3 free", killing.binding(affinity=True), starts,
+                              note="All points; the affinity for CD3 that the curve asks for."),
     }  # fmt: skip
+
+
+def by_affinity(quick: bool) -> pd.DataFrame:
+    """How well the binding model describes all points at fixed affinities for CD3."""
+    rows = []
+    for KD in (20.8, 1e3, 1e5) if quick else (20.8, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5):
+        fit = qspx.fit(killing.binding(fixed={"KD_CD3": KD}), key=SEED, starts=3, progress=False)
+        rows.append([KD, float(fit.objective.log_likelihood(fit.x)), fit.parameters["X50"], fit.parameters["hill"]])
+    table = pd.DataFrame(rows, columns=["KD_CD3", "log_likelihood", "X50", "hill"])
+    return table.assign(lost=table["log_likelihood"].max() - table["log_likelihood"])
 
 
 def of_cytokine(quick: bool, pharmacokinetics: dict[str, float]) -> dict[str, Calibration]:
@@ -113,7 +122,7 @@ def of_cytokine(quick: bool, pharmacokinetics: dict[str, float]) -> dict[str, Ca
         "published": calibrate("IL-6, release as published", cytokine.problem(model, pharmacokinetics, False), 1,
                                note="Release as published for elranatamab; only the scatter is fitted."),
         "fitted": calibrate("IL-6, release fitted", cytokine.problem(model, pharmacokinetics), starts, judged=True,
-                            profiled=() if quick else ("EC50", "Emax"),
+                            profiled=() if quick else ("EC50",),
                             note="Mean IL-6 of the patients, who had dexamethasone before the first three doses."),
     }  # fmt: skip
 

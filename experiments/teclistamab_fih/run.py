@@ -151,7 +151,8 @@ def main(out: Path, quick: bool) -> Path:
 
     blocks = sections.sections(
         before=before, pharmacokinetics=pharmacokinetics, killed=killed, released=released, levels=levels,
-        choices=calibrations.pk_under_other_choices(quick), rationales=(first, second, third),
+        affinities=calibrations.by_affinity(quick), choices=calibrations.pk_under_other_choices(quick),
+        rationales=(first, second, third),
         predictions=pd.concat([predicted("before the first patient", before, population_before, size),
                                predicted("calibrated", after, population_after, size)]),
         menon=other_marrow(reference), populations=(population_before[0], population_after[0]),

@@ -127,7 +127,7 @@ def drawn(vpop, measured, path):
             ax.plot(mine["Time"], mine["value"], ".", color="k", ms=3)
             if data != "LDL":
                 ax.set_yscale("log")
-                ax.set_ylim(bottom=0.01 if data == "PK" else 50)
+                ax.set_ylim((0.01, 300) if data == "PK" else (50, 1e4))
             if i == 0:
                 ax.set_title(f"{dose} mg")
             if j == 0:

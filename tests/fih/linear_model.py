@@ -19,6 +19,7 @@ class Linear(qspx.AbstractModel):
     MW = qspx.Parameter(150_000.0, "g/mol")
     hook = qspx.Parameter(10.0, "nM")
     trimer = qspx.Observable("nM", "bell-shaped in C")
+    steep = qspx.Observable("nM", "third power of C")
     wave = qspx.Observable("nM", "not monotone: falls and rises again")
 
     def rates(self, t, y, p):
@@ -27,6 +28,7 @@ class Linear(qspx.AbstractModel):
     def observables(self, t, y, p):
         return {
             "trimer": y.C / (1 + y.C / p.hook) ** 2,
+            "steep": y.C * (y.C / p.hook) ** 2,
             "wave": _wave(y.C, p.hook),
         }
 

@@ -53,6 +53,15 @@ def test_closed_form(responses, q, tau):
     assert found.peak_dose is None
 
 
+def test_steep_metric_beside_a_simulated_level(responses):
+    """The dose lies within 0.06 % of a level, the metric 0.18 % from the one there: more than is tolerated."""
+    v = np.quantile(responses.population.column("V"), 0.5)
+    dose = LEVELS[4] * 1.0006
+    c = dose * 70 / 150 / v
+    found = threshold_dose(responses, SINGLE, qspx.Max("steep", end=1.0), 0.5, c * (c / 10.0) ** 2)
+    assert found.dose == pytest.approx(dose, rel=4e-4)  # a third of the tolerance of the metric
+
+
 def test_bell_shape_gives_the_rising_limb_and_says_where_the_peak_is(responses):
     tau = 1.0  # trimer = C / (1 + C/10)^2 = 1 at C = 1.2702 (rising) and C = 78.73 (falling)
     found = threshold_dose(responses, SINGLE, qspx.Max("trimer", start=0.0, end=1e-3), 0.5, tau)

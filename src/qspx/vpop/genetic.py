@@ -3,8 +3,9 @@ below zero; population of 10,000 or more, at most 80 generations, near duplicate
 
 The density peaks far above zero, so that it pays for violated bounds: look at `strictly_plausible`. Operators are those
 that MATLAB's `ga` documents as its defaults: scores scaled by 1/sqrt(rank), stochastic universal selection, 5 % elite,
-80 % scattered crossover, the rest mutated; the mutation here is Gaussian with a standard deviation of `spread` of the
-box, shrinking to nothing over the generations, and clipped.
+80 % scattered crossover, the rest mutated. Ours, for want of a published rule: the mutation is Gaussian with a standard
+deviation of `spread` of the box, shrinking to nothing over the generations, and clipped; plausible candidates of all
+generations are pooled, and it stops when there are enough.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ class Genetic(AbstractSampler):
         law = laws[0].fitted
         low, high = problem.box.T
         size = max(n, self.population)
-        elite = max(1, int(0.05 * size))
 
         def score(unit):
             values, _ = evaluate(low + (high - low) * unit)
@@ -53,33 +53,36 @@ class Genetic(AbstractSampler):
 
         unit = rng.random((size, len(low)))
         value = score(unit)
+        pool = unit[self._distinct(unit, value)]
         generation = 0
-        for generation in range(1, self.generations + 1):
-            good = self._distinct(unit, value)
-            if len(good) >= n:
-                break
-            order = np.argsort(value, kind="stable")
-            unit, value = unit[order], value[order]
-            fitness = 1 / np.sqrt(np.arange(1, size + 1))
-            parents = self._selected(fitness / fitness.sum(), 2 * size, rng)
-            crossed = int(0.8 * (size - elite))
-            a, b = unit[parents[:crossed]], unit[parents[crossed : 2 * crossed]]
-            children = np.where(rng.random(a.shape) < 0.5, a, b)
-            mutants = unit[parents[2 * crossed : 2 * crossed + size - elite - crossed]]
-            sd = self.spread * (1 - generation / self.generations)
-            mutants = np.clip(mutants + sd * rng.standard_normal(mutants.shape), 0, 1)
-            new = np.concatenate([children, mutants])
-            unit = np.concatenate([unit[:elite], new])
-            value = np.concatenate([value[:elite], score(new)])
-        good = self._distinct(unit, value)
-        if not len(good):
+        while len(pool) < n and generation < self.generations:
+            generation += 1
+            unit, value = self._next(unit, value, score, self.spread * (1 - generation / self.generations), rng)
+            pool = np.concatenate([pool, unit[value < 0]])
+            pool = pool[self._distinct(pool, np.full(len(pool), -1.0))]
+        if not len(pool):
             raise PopulationError(f"no candidate was plausible after {generation} generations.")
-        return low + (high - low) * unit[good], {"generations": generation}
+        return low + (high - low) * pool, {"generations": generation}
+
+    def _next(self, unit, value, score, sd: float, rng: np.random.Generator):
+        """Candidates (size, drawn) and scores (size,) of the next generation."""
+        size = len(unit)
+        elite = max(1, int(0.05 * size))
+        order = np.argsort(value, kind="stable")
+        unit, value = unit[order], value[order]
+        fitness = 1 / np.sqrt(np.arange(1, size + 1))
+        parents = self._selected(fitness / fitness.sum(), 2 * size, rng)
+        crossed = int(0.8 * (size - elite))
+        a, b = unit[parents[:crossed]], unit[parents[crossed : 2 * crossed]]
+        children = np.where(rng.random(a.shape) < 0.5, a, b)
+        mutants = unit[parents[2 * crossed : 2 * crossed + size - elite - crossed]]
+        mutants = np.clip(mutants + sd * rng.standard_normal(mutants.shape), 0, 1)
+        new = np.concatenate([children, mutants])
+        return np.concatenate([unit[:elite], new]), np.concatenate([value[:elite], score(new)])
 
     def _distinct(self, unit: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Numbers of the plausible candidates, without those near a better one."""
+        """Numbers of the plausible candidates, without those near an earlier one."""
         good = np.flatnonzero(value < 0)
-        good = good[np.argsort(value[good], kind="stable")]
         _, first = np.unique(np.round(unit[good] / self.duplicate), axis=0, return_index=True)
         return good[np.sort(first)]
 

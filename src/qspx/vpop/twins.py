@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
-from qspx._random import as_key
+from qspx._random import KeyLike, as_key
 from qspx._status import Status
 from qspx.vpop.designs import Sobol, generator
 from qspx.vpop.laws import AbstractLaw, Rows
@@ -58,19 +58,13 @@ class Twins(AbstractSampler):
         if len(laws) != 1:
             raise PopulationError("twins need one target that is a law.")
         law, rng = laws[0], generator(key)
-        if isinstance(law, Rows):
-            order = np.concatenate([rng.permutation(len(law.data)) for _ in range(-(-n // len(law.data)))])[:n]
-            wanted = np.log(law.data[order] + law.rounding * (rng.random((n, len(law.names))) - 0.5))
-        else:
-            z = ndtri(Sobol().points(n, len(law.names), key)) @ np.linalg.cholesky(law.correlation).T
-            order, wanted = np.arange(n), law.fitted.mean + z * law.fitted.sd
+        order, wanted = _people(law, n, rng, key)
         lm = _steps(problem, law.names, self)
-        found, left, used = np.full((n, problem.dimensions), np.nan), np.arange(n), 0
-        rounds = []
+        found, left, used, rounds = np.full((n, problem.dimensions), np.nan), np.arange(n), 0, []
         while len(left) and used < self.rounds:
             stream = generator(jax.random.fold_in(as_key(key), used + 1))
             start = stream.standard_normal((len(left), problem.dimensions))
-            z, good = lm.run(start, wanted[left])
+            z, good = lm.run(start, np.log(_unrounded(law, wanted[left], stream)))
             evaluate.evaluations += lm.evaluations
             found[left[good]] = z[good]
             left, used = left[~good], used + 1
@@ -85,6 +79,21 @@ class Twins(AbstractSampler):
             "unreached": order[~reached].tolist(),
             "twin_of": order[reached].tolist(),
         }
+
+
+def _people(law: AbstractLaw, n: int, rng: np.random.Generator, key: KeyLike) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (n,) and outputs (n, M) of those who get a twin."""
+    if isinstance(law, Rows):
+        order = np.concatenate([rng.permutation(len(law.data)) for _ in range(-(-n // len(law.data)))])[:n]
+        return order, law.data[order]
+    z = ndtri(Sobol().points(n, len(law.names), key)) @ np.linalg.cholesky(law.correlation).T
+    return np.arange(n), np.exp(law.fitted.mean + z * law.fitted.sd)
+
+
+def _unrounded(law: AbstractLaw, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same, somewhere in the interval that was rounded."""
+    width = law.rounding if isinstance(law, Rows) else 0.0
+    return wanted + width * (rng.random(wanted.shape) - 0.5)
 
 
 @functools.lru_cache(maxsize=4)
