@@ -67,6 +67,7 @@ _NAMES = {
     "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
     "varying": ("time_varying",),
+    "vpop": ("VirtualPopulation",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -161,6 +162,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.summaries import Tmax as Tmax
     from qspx.table_run import simulate_table as simulate_table
     from qspx.varying import time_varying as time_varying
+    from qspx.vpop import VirtualPopulation as VirtualPopulation
 
 
 def __getattr__(name: str) -> Any:
