@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rtol", type=float, default=1e-8)
     parser.add_argument("--atol", type=float, default=1e-10)
     parser.add_argument("--places", type=int, default=100, help="starts that are evaluated together")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=5, help="0: no contest, only multi-starts")
     parser.add_argument("--budget", type=float, default=0.3, help="CPU seconds per turn")
     parser.add_argument("--starts", type=int, default=0, help="also multi-starts with so many starts")
     parser.add_argument("--quick", action="store_true", help="two turns of a tenth of a second; nothing is written")
@@ -54,7 +54,7 @@ def main() -> None:
     others, loads, begun = Others(), [load_per_core()], time.perf_counter()
     turns, budget = (2, 0.1) if given.quick else (given.turns, given.budget)
     rows, notes = [], {name: PEERS[name].missing() for name in given.peers}
-    for name in given.problems:
+    for name in given.problems if turns else ():
         found = problem(name, given.places)
         rows += hold(found, [p for p in given.peers if not notes[p]], given.rtol, given.atol, turns, budget)
         loads.append(load_per_core())
@@ -69,9 +69,10 @@ def main() -> None:
     whole = set(given.problems) == set(NAMES) and set(given.peers) == set(PEERS)
     if given.quick or not whole:
         return
-    write_json(FOLDER / "results" / "calibration.json", [row.as_dict() for row in rows])
-    tables = "\n\n".join([said, *(report.of_problem(problem(name, 1), rows) for name in NAMES), report.ratios(rows)])
-    insert(FOLDER / "README.md", "calibration", tables)
+    if rows:
+        write_json(FOLDER / "results" / "calibration.json", [row.as_dict() for row in rows])
+        found = [report.of_problem(problem(name, 1), rows) for name in NAMES]
+        insert(FOLDER / "README.md", "calibration", "\n\n".join([said, *found, report.ratios(rows)]))
     if searched:
         write_json(FOLDER / "results" / "multistart.json", searched)
         insert(FOLDER / "README.md", "multistart", "\n\n".join([said, report.of_searches(searched)]))

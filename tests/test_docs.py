@@ -79,6 +79,17 @@ def test_calibration_problems(repo_root, capsys):
     assert found["problem"].start["V_tablet"] == 40 and (found["problem"].curves({}, [0, 1])["status"] == "ok").all()
 
 
+def test_a_fit_from_many_starts(repo_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page, found = blocks(repo_root / "docs" / "calibration.md"), {}
+    for name in ("model", "measurements", "problem", "fit", "figures"):
+        exec(page[name], found)
+    fit = found["fit"]
+    assert fit.ledger["n"].sum() == 12 and fit.hits() > 1
+    again = qspx.load_fit(tmp_path / "runs" / "oral", found["problem"])
+    assert str(again) == str(fit) and "12 starts" in capsys.readouterr().out
+
+
 def test_sbml_in_and_out(repo_root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("libsbml", reason="needs the extra sbml")
     text = (repo_root / "docs" / "sbml.md").read_text()
@@ -116,6 +127,17 @@ def test_draws_from_the_posterior(repo_root, capsys):
         exec(page[name], found)
     assert "NO PRIOR was given for CL, V, sd" in capsys.readouterr().out
     assert found["posterior"].tree["posterior"]["CL"].shape == (4, 200)
+
+
+def test_virtual_populations(repo_root, capsys):
+    page, found = blocks(repo_root / "docs" / "virtual_populations.md"), {"__name__": "page"}
+    for name in ("problem", "population", "twins", "compare", "own"):
+        exec(page[name], found)
+    assert not found["vpop"].unreached and found["vpop"].effective_size > 100
+    assert found["twins"].details["reached"] > 0.9
+    assert list(found["table"]["method"]) == ["screening"] * 2 + ["twins"] * 2
+    assert found["mine"].ledger.total == 512 and found["mine"].details["mean_distance"] > 0
+    assert "virtual patients of Marker" in capsys.readouterr().out
 
 
 def pages(repo_root):

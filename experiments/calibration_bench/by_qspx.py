@@ -11,6 +11,8 @@ import qspx
 
 from .problems import Problem
 
+TOGETHER = None  # all starts in one call
+COMPILES_AT_FIRST_CALL = True
 Answer = tuple[np.ndarray, np.ndarray | None]  # values (places,) and gradients (places, estimated)
 Evaluate = Callable[[np.ndarray], Answer]
 

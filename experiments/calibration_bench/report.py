@@ -36,7 +36,8 @@ def of_problem(problem: Problem, rows: Sequence[Row]) -> str:
     own = [r for r in rows if r.problem == problem.name]
     single = [r for r in own if r.places == 1]
     together = {(r.peer, r.way): r for r in own if r.places > 1}
-    most = max((r.places for r in own), default=1)
+    counts = sorted({r.places for r in own if r.places > 1})
+    most = " or ".join(map(str, counts))
     lines = []
     for r in single:
         many = together[r.peer, r.way]
@@ -52,8 +53,8 @@ def of_problem(problem: Problem, rows: Sequence[Row]) -> str:
                 number(r.gradient_error),
             )
         )
-    least = min((r.finite for r in together.values()), default=0)
-    note = f"Likelihoods that are finite among the {most} starts: {least} or more."
+    finite = ", ".join(f"{r.finite} of {r.places}" for r in together.values())
+    note = f"Likelihoods that are finite among those starts, by row: {finite}."
     return f"### {problem.name}\n\n{table([h.format(n=most) for h in HEAD], lines)}\n\n{note}"
 
 

@@ -57,14 +57,17 @@ _NAMES = {
     "measurements": ("Measurements",),
     "model": ("AbstractModel", "Event", "Observable", "Parameter", "Published", "Species"),
     "network": ("Network",),
+    "nlme": ("PopulationData", "PopulationProblem", "fit_population"),
     "petab": ("load_petab",),
     "protocol": ("Arm", "Protocol"),
     "reaction": ("MassAction", "Reaction"),
     "report": ("write_report",),
     "simulation": ("simulate",),
+    "steady_state": ("steady_states",),
     "summaries": ("AUC", "Average", "FractionAbove", "Last", "Max", "Min", "TimeAbove", "TimeBelow", "Tmax"),
     "table_run": ("simulate_table",),
     "varying": ("time_varying",),
+    "vpop": ("VirtualPopulation",),
 }
 _MODULE_OF = {name: f"qspx.{module}" for module, names in _NAMES.items() for name in names}
 
@@ -137,6 +140,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.model import Published as Published
     from qspx.model import Species as Species
     from qspx.network import Network as Network
+    from qspx.nlme import PopulationData as PopulationData
+    from qspx.nlme import PopulationProblem as PopulationProblem
+    from qspx.nlme import fit_population as fit_population
     from qspx.petab import load_petab as load_petab
     from qspx.protocol import Arm as Arm
     from qspx.protocol import Protocol as Protocol
@@ -144,6 +150,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.reaction import Reaction as Reaction
     from qspx.report import write_report as write_report
     from qspx.simulation import simulate as simulate
+    from qspx.steady_state import steady_states as steady_states
     from qspx.summaries import AUC as AUC
     from qspx.summaries import Average as Average
     from qspx.summaries import FractionAbove as FractionAbove
@@ -155,6 +162,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors; a test holds 
     from qspx.summaries import Tmax as Tmax
     from qspx.table_run import simulate_table as simulate_table
     from qspx.varying import time_varying as time_varying
+    from qspx.vpop import VirtualPopulation as VirtualPopulation
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import optax
 import pytest
 from closed_form import closed_form, linear, rosenbrock
 from scipy.optimize import least_squares
+from uncertainty_systems import line
 
 from qspx import FirstOrder, FitStatus, GivenStarts, SobolStarts, StartsAround, TrustRegion, fit
 from qspx._errors import CalibrationError
@@ -242,3 +243,15 @@ def test_mistakes_of_methods(make):
 def test_an_optimiser_of_another_library():
     with pytest.raises(CalibrationError, match="must be one of optax"):
         FirstOrder(3)
+
+
+def test_a_fit_knows_its_uncertainty():
+    """A straight line: profile and Laplace's approximation are exact, so all agree with the normal equations."""
+    o, best, covariance = line()
+    found = fit(o, key=1, starts=2, progress=False)
+    assert found.identifiability().identifiable
+    name, half = o.names[1], 1.959963985 * np.sqrt(covariance[1, 1])
+    ends = found.profile(name, progress=False).to_dataframe()
+    assert list(ends["parameter"]) == [name]
+    np.testing.assert_allclose(ends[["low", "high"]].to_numpy()[0], [best[1] - half, best[1] + half], rtol=1e-6)
+    np.testing.assert_allclose(found.laplace().information.covariance, covariance, rtol=1e-6)

@@ -76,7 +76,7 @@ def test_a_finished_fit_is_read_not_repeated(tmp_path):
     [
         ({"key": 1}, "seed"),
         ({"starts": 6}, "starts"),
-        ({"method": TrustRegion(radius=0.3)}, "method"),
+        ({"method": TrustRegion(radius=0.11)}, "method"),
         ({"method": METHODS["adam"]}, "method"),
         ({"problem": linear()[0]}, "estimated"),
     ],

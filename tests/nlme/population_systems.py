@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 
 import qspx
-from qspx.calibrate.estimated import Estimated
+from qspx import Additive, Combined, Estimated
 from qspx.nlme import (
-    AdditiveError,
-    CombinedError,
     Endpoint,
     PopulationData,
     PopulationProblem,
@@ -70,10 +68,8 @@ def wang(reference_dir):
     data = PopulationData.read(
         reference_dir / "nlme" / "Wang2007.csv", Decay(), Endpoint("C"), unit="mg", time_unit="h", columns={"Y": "DV"}
     )
-    errors = CombinedError(Estimated("sd", (1e-9, 10.0), 0.3), Estimated("cv", (1e-9, 10.0), 0.3))
-    return PopulationProblem(
-        data, [Estimated("ke", (0.01, 10))], [RandomEffect("ke", 0.2)], {"C": errors}, integrator=TIGHT
-    )
+    estimated = [Estimated("ke", (0.01, 10)), Estimated("sd", (1e-9, 10.0), 0.3), Estimated("cv", (1e-9, 10.0), 0.3)]
+    return PopulationProblem(data, estimated, [RandomEffect("ke", 0.2)], {"C": Combined("sd", "cv")}, integrator=TIGHT)
 
 
 def theophylline(reference_dir, volumes=(1.0, 500.0)):
@@ -84,9 +80,10 @@ def theophylline(reference_dir, volumes=(1.0, 500.0)):
         Estimated("ka", (0.05, 50), np.exp(0.45)),
         Estimated("CL", (0.05, 50), np.exp(1.0)),
         Estimated("V", volumes, np.exp(3.45)),
+        Estimated("add", (0.01, 10), 0.7),
     ]
     effects = [RandomEffect("ka", 0.6**0.5), RandomEffect("CL", 0.3**0.5), RandomEffect("V", 0.1**0.5)]
-    return PopulationProblem(data, estimated, effects, {"CP": AdditiveError(Estimated("add", (0.01, 10), 0.7))})
+    return PopulationProblem(data, estimated, effects, {"CP": Additive("add")})
 
 
 def lines(frame, correlated=True, censored=False):
@@ -95,12 +92,13 @@ def lines(frame, correlated=True, censored=False):
     estimated = [
         Estimated("intercept", (-20.0, 20.0), scale="lin"),
         Estimated("slope", (-5.0, 5.0), scale="lin"),
+        Estimated("sd", (0.01, 10.0), 0.4),
     ]
     return PopulationProblem(
         data,
         estimated,
         [RandomEffect("intercept", 0.8), RandomEffect("slope", 0.3)],
-        {"Y": AdditiveError(Estimated("sd", (0.01, 10.0), 0.4))},
+        {"Y": Additive("sd")},
         correlated=[("intercept", "slope")] if correlated else [],
         integrator=TIGHT,
     )
@@ -126,3 +124,18 @@ def line_ofv(frame, intercept, slope, sd, omega):
         residual = one["DV"].to_numpy() - design @ [intercept, slope]
         total += np.linalg.slogdet(covariance)[1] + residual @ np.linalg.solve(covariance, residual)
     return total
+
+
+class Bolus(qspx.AbstractModel):
+    """C = dose / V exp(-CL / V t), with what doses per kg need."""
+
+    molar_mass = "MW"
+    body_weight = "WT"
+    C = qspx.Species("nM", volume="V", route="IV")
+    V = qspx.Parameter(3.0, "L")
+    CL = qspx.Parameter(0.3, "L/day")
+    WT = qspx.Parameter(70.0, "kg", tag="covariate")
+    MW = qspx.Parameter(150_000.0, "g/mol")
+
+    def rates(self, t, y, p):
+        return {"C": -p.CL / p.V * y.C}

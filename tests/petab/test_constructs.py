@@ -286,3 +286,18 @@ def test_values_by_id_and_coordinates_agree(tmp_path):
     np.testing.assert_allclose(simulated(found), converted(np.array([1.0, 10.0]), 1.0, 0.0, 0.8, 0.6), rtol=1e-8)
     assert "2 estimated parameters, 2 measurements of 1 observables in 1 runs" in repr(found)
     assert set(CONSTANTS) >= set(found.objective.names)
+
+
+def test_a_switch_at_time_zero_counts_for_initial_values(tmp_path):
+    """The initial value is that of a rule that has switched on at time 0."""
+    model = sbml({"A": "-k1 * A"}, {"A": "input"}, {"k1": 0.8, "t_on": 0.0}, {"input": "piecewise(3, time >= t_on, 1)"})
+    path = problem(
+        tmp_path,
+        parameters=parameter_table(k1=0.8),
+        conditions=[("conditionId", "t_on"), ("c0", 0), ("c1", 2)],
+        measurements=[ONE[0], *((o, c, 1, 0.1) for o in ("obs_a", "obs_in") for c in ("c0", "c1"))],
+        observables=[*OBSERVABLES, ("obs_in", "input", 1)],
+        model=model,
+    )
+    expected = [3 * np.exp(-0.8), np.exp(-0.8), 3.0, 1.0]
+    np.testing.assert_allclose(simulated(loaded(path)), expected, rtol=1e-9)

@@ -1,5 +1,6 @@
 """What is wrong or not supported is said with file, line or element, and reason."""
 
+import libsbml
 import pytest
 from made import CONSTANTS, CONVERSION, HEAD, OBSERVABLES, parameter_table, problem, sbml
 
@@ -87,6 +88,26 @@ def test_conditions(tmp_path):
     conditions = [("conditionId", "total"), ("c0", 2)]
     match = "conditions.tsv, line 2, `total`: it sets `total`.*computed at all times"
     refused(tmp_path, NotSupported, match, conditions=conditions, model=model)
+
+
+def test_a_concentration_in_a_growing_compartment_after_a_preequilibration(tmp_path):
+    document = libsbml.readSBMLFromString(sbml({"A": "-k1 * A", "c": "1 - c"}, {}, {"k1": 1.0}))
+    model = document.getModel()
+    model.removeParameter("c")
+    compartment, species = model.createCompartment(), model.createSpecies()
+    compartment.setId("c"), compartment.setConstant(False), compartment.setSize(1.0)
+    species.setId("S"), species.setCompartment("c"), species.setInitialConcentration(1.0)
+    species.setConstant(False), species.setBoundaryCondition(False), species.setHasOnlySubstanceUnits(False)
+    rule = model.createRateRule()
+    rule.setVariable("S"), rule.setMath(libsbml.parseL3Formula("1 - S"))
+    head = ("observableId", "preequilibrationConditionId", "simulationConditionId", "time", "measurement")
+    given = {
+        "parameters": parameter_table(k1=0.8),
+        "conditions": [("conditionId", "S"), ("before", ""), ("c0", 2)],
+        "measurements": [head, ("obs_a", "before", "c0", 1, 0.7)],
+        "model": libsbml.writeSBMLToString(document),
+    }
+    refused(tmp_path, NotSupported, "conditions.tsv, line 3, `S`: `S` lies in a compartment that changes", **given)
 
 
 def test_events_and_switches_that_have_no_gradient(tmp_path):

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx._random import KeyLike
 from qspx.calibrate import fit_plots
+from qspx.calibrate.distribution import distribution
 from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus, fit_ledger
 from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.fit_text import fit_text
+from qspx.calibrate.identifiability import Identifiability, identifiability
 from qspx.calibrate.information import Information
+from qspx.calibrate.laplace import Laplace, laplace
 from qspx.calibrate.objective import Objective, Predictions
+from qspx.calibrate.profile import Profiles, profile
 from qspx.calibrate.search import Evaluator, Search, inward
+from qspx.distributions import Joint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +99,27 @@ class Fit:
         found = Evaluator(o).evaluations(place[None])
         matrix = found.information[0] / np.outer(width, width)
         return Information(o, self.x, self.value, found.gradient[0] / width, 0.5 * (matrix + matrix.T))
+
+    # its uncertainty ------------------------------------------------------------------------------------------------
+
+    def identifiability(self, *, key: KeyLike = 0) -> Identifiability:
+        """Which parameters, or combinations of them, the data determine: see `qspx.identifiability`."""
+        return identifiability(self.objective, self.x, key=key)
+
+    def profile(self, *parameters: str, level: float = 0.95, progress: bool | None = None) -> Profiles:
+        """Profile likelihoods of the named parameters, or of all: see `qspx.profile`."""
+        return profile(self.objective, self.x, parameters or None, level=level, progress=progress)
+
+    def laplace(self, *, key: KeyLike = 0) -> Laplace:
+        """Laplace's approximation of the posterior: see `qspx.laplace`."""
+        return laplace(self.objective, self.x, key=key)
+
+    def distribution(self, *, run: int | None = None) -> Joint:
+        """Uncertainty of the model's parameters, for `sample_cohort` and `compare_doses`: see
+        `calibrate.distribution`."""
+        return distribution(self.objective, self.x, run=run)
+
+    # predictions ----------------------------------------------------------------------------------------------------
 
     def predict(self, x: Any = None) -> Predictions:
         """What is expected of every measurement, at the best or at other coordinates."""

@@ -42,7 +42,7 @@ class TrustRegion(AbstractMethod):
     value_tolerance: float = 1e-8
     gradient_tolerance: float = 1e-6
     step_tolerance: float = 1e-8
-    radius: float = 0.2
+    radius: float = 0.3
 
     def __post_init__(self):
         for name in ("max_iterations", "value_tolerance", "gradient_tolerance", "step_tolerance", "radius"):
@@ -109,7 +109,8 @@ def _remembered(
     seen = np.where(ok, gain, 0.0)
     error_plain, error_corrected = np.abs(seen + plain), np.abs(seen + corrected)
     switch = np.where(m["corrected"], error_plain < 0.5 * error_corrected, error_corrected < 0.5 * error_plain)
-    change = np.where(ok[:, None], search.gradient - found.gradient, 0.0)
+    learns = ok & (gain > step.change)  # a step that goes far wrong tells nothing of the place where it began
+    change = np.where(learns[:, None], search.gradient - found.gradient, 0.0)
     correction = _secant(m["correction"], s, change - np.einsum("nij,nj->ni", information, s))
     length = np.linalg.norm(s, axis=1)
     ratio = np.where(ok & (step.change < 0), seen / np.minimum(step.change, -1e-300) * -1, -1.0)
@@ -117,7 +118,7 @@ def _remembered(
     radius = np.where((ratio > 0.75) & step.limited, 2 * m["radius"], radius)
     return {
         "information": information,
-        "correction": np.where(ok[:, None, None], correction, m["correction"]),
+        "correction": np.where(learns[:, None, None], correction, m["correction"]),
         "corrected": m["corrected"] ^ (switch & ok),
         "radius": np.minimum(radius, np.sqrt(search.place.shape[1])),
     }

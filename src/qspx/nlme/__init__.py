@@ -16,10 +16,6 @@ from qspx.nlme.population_fit import PopulationFit as PopulationFit
 from qspx.nlme.problem import PopulationProblem as PopulationProblem
 from qspx.nlme.quadrature import AdaptiveQuadrature as AdaptiveQuadrature
 from qspx.nlme.random_effects import RandomEffect as RandomEffect
-from qspx.nlme.residual_errors import AdditiveError as AdditiveError
-from qspx.nlme.residual_errors import CombinedError as CombinedError
-from qspx.nlme.residual_errors import LogNormalError as LogNormalError
-from qspx.nlme.residual_errors import ProportionalError as ProportionalError
 from qspx.nlme.simulated import VisualPredictiveCheck as VisualPredictiveCheck
 from qspx.nlme.simulated import simulate_measurements as simulate_measurements
 from qspx.nlme.simulated import visual_predictive_check as visual_predictive_check

@@ -12,7 +12,6 @@ import dataclasses
 import numpy as np
 
 from qspx._errors import CalibrationError
-from qspx.calibrate.estimated import Estimated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +21,12 @@ class AbstractCovariateEffect(abc.ABC):
     Args:
         parameter: of the model.
         covariate: column of the data.
-        coefficient: a number, or what is estimated.
+        coefficient: a number, or the name of one that is estimated (on scale "lin", if it may be negative).
     """
 
     parameter: str
     covariate: str
-    coefficient: float | Estimated
+    coefficient: float | str
 
     @abc.abstractmethod
     def column(self, values: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class PopulationData:
         )
         seen = _measured(table, frame, columns)
         codes, names = _endpoints(endpoints, own.get("DVID"), seen, model)
-        value = np.array(pd.to_numeric(_column(frame, columns, "DV")), dtype=float)[seen]
+        value = _numbers(frame, columns, "DV")[seen]
         factor = np.array([conversion(e.unit, model.outputs[e.observable].unit) if e.unit else 1.0 for e in codes])
         individual = np.repeat(np.arange(len(table)), np.diff(table.first))
         order = np.lexsort((table.time[seen], individual[seen]))  # stable: ties stay in the order of the table
@@ -180,10 +180,13 @@ def _own_columns(frame: pd.DataFrame, columns: dict) -> tuple[pd.DataFrame, dict
     return frame, columns, own
 
 
-def _column(frame: pd.DataFrame, columns: Mapping[str, str | None], item: str) -> Any:
+def _numbers(frame: pd.DataFrame, columns: Mapping[str, str | None], item: str) -> np.ndarray:
+    """A data item as numbers, NaN where it has none, (records,)."""
+    import pandas as pd
+
     for name in map(str, frame.columns):
         if str(columns.get(name, name)).upper() == item:
-            return frame[name].replace(".", np.nan)
+            return np.asarray(pd.to_numeric(frame[name], errors="coerce"), dtype=float)
     raise CalibrationError(
         f"the data set has no column {item}; its columns are {list(frame.columns)}. Say so with "
         f"columns={{'THE COLUMN': '{item}'}}."
@@ -192,13 +195,9 @@ def _column(frame: pd.DataFrame, columns: Mapping[str, str | None], item: str) -
 
 def _measured(table: EventTable, frame: pd.DataFrame, columns: Mapping[str, str | None]) -> np.ndarray:
     """Numbers of the records that are measurements."""
-    import pandas as pd
-
-    value = np.array(pd.to_numeric(_column(frame, columns, "DV"), errors="coerce"), dtype=float)
-    missing = np.zeros(len(frame), bool)
+    value, missing = _numbers(frame, columns, "DV"), np.zeros(len(frame), bool)
     if "MDV" in table.columns.values():
-        mdv = pd.to_numeric(_column(frame, columns, "MDV"), errors="coerce")
-        missing = np.array(mdv.fillna(0.0) != 0, dtype=bool)
+        missing = np.nan_to_num(_numbers(frame, columns, "MDV")) != 0
     seen = np.flatnonzero((table.evid == OBSERVATION) & ~missing & np.isfinite(value))
     if not len(seen):
         raise CalibrationError("the data set holds no measurement: no record with EVID 0 has a number in DV.")
@@ -212,7 +211,7 @@ def _endpoints(
     if isinstance(given, Endpoint):
         endpoints, found = [given], [given] * len(seen)
     else:
-        by_code = {plain(k): e for k, e in given.items()}
+        by_code: dict[Any, Endpoint] = {plain(k): e for k, e in given.items()}
         endpoints = list(by_code.values())
         if dvid is None:
             raise CalibrationError(

@@ -94,7 +94,7 @@ def _searched(
 
 def _around(problem: PopulationProblem, centre: np.ndarray, starts: int, key: int) -> np.ndarray:
     """(starts, coordinates), the first being the centre."""
-    logarithmic = [e.scale in ("log", "logit") for e in problem.everything_estimated] + [True] * len(problem.omega.free)
+    logarithmic = [e.scale in ("log", "logit") for e in problem.estimated] + [True] * len(problem.omega.free)
     width = problem.box[:, 1] - problem.box[:, 0]
     sd = np.where(logarithmic, 0.5, 0.1 * width)
     shift = np.random.default_rng(key).normal(size=(starts, len(centre))) * sd

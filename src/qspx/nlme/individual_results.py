@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IndividualResults:
-    """Of a fit. Residuals and their predictions are on the scale of the noise: logarithms for `LogNormalError`."""
+    """Of a fit. Residuals and their predictions are on the scale of the noise: logarithms for `LogAdditive`."""
 
     objective: PopulationObjective
     evaluated: Evaluated
@@ -110,7 +110,7 @@ class IndividualResults:
             if seen.any() and np.isfinite(covariance).all():
                 cwres[i, seen] = _root_inverse(covariance) @ (rows.value[i][seen] - expected)
         iwres = (rows.value - jets.f) / np.sqrt(variance)
-        logarithmic = np.array([objective.problem.residuals[e].logarithmic for e in data.endpoints])[data.endpoint]
+        logarithmic = objective.problem.logarithmic[data.endpoint]
         frame = data.to_frame()
 
         def shown(padded: np.ndarray, status: np.ndarray, natural: bool) -> np.ndarray:
@@ -119,15 +119,14 @@ class IndividualResults:
             return np.where(status[data.individual] == Status.OK, found, np.nan)
 
         ok = np.asarray(jets.status)
-        at = frame.columns.get_loc("CENS") + 1
-        for name, values in {
+        found = {
             "PRED": shown(typical.f, np.asarray(typical.status), True),
             "IPRED": shown(jets.f, ok, True),
             "IWRES": np.where(data.censored == 0, shown(iwres, ok, False), np.nan),
             "CWRES": shown(cwres, ok, False),
-        }.items():
+        }
+        for at, (name, values) in enumerate(found.items(), start=list(frame.columns).index("CENS") + 1):
             frame.insert(at, name, values)
-            at += 1
         return frame
 
     def courses(self, observable: str, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

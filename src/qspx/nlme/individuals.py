@@ -70,12 +70,12 @@ class Individuals:
     @functools.cached_property
     def rows(self) -> Row:
         problem, data = self.problem, self.problem.data
-        logarithmic = np.array([problem.residuals[e].logarithmic for e in data.endpoints])[data.endpoint]
+        logarithmic = problem.logarithmic[data.endpoint]
         value = np.where(logarithmic, np.log(np.where(logarithmic, data.value, 1.0)), data.value)
         columns = [e.column(data.covariates[e.covariate]) for e in problem.covariate_effects]
         covariates = np.stack(columns, axis=1) if columns else np.zeros((len(data), 0))
         base = problem.columns_of(data.theta[:, self._places])
-        free = {e.name for e in problem.estimated}
+        free = {name for _, name in problem.typical}
         for k, c in enumerate(problem.columns):
             if c not in free and not np.isfinite(base[:, k]).all():
                 raise CalibrationError(f"the typical value of `{c}` does not lie on its scale in every individual.")
@@ -91,8 +91,8 @@ class Individuals:
     @functools.cached_property
     def log_slope(self) -> np.ndarray:
         """What -2 log-density gains where values scatter on the logarithm, (individuals,)."""
-        data, residuals = self.problem.data, self.problem.residuals
-        counts = np.array([residuals[e].logarithmic for e in data.endpoints])[data.endpoint] & (data.censored == 0)
+        data = self.problem.data
+        counts = self.problem.logarithmic[data.endpoint] & (data.censored == 0)
         each = 2 * np.log(np.where(counts, data.value, 1.0))
         return np.bincount(data.individual, each, len(data))
 
@@ -105,8 +105,8 @@ class Individuals:
     def mean(self, x: Any, row: Row) -> Any:
         """u of an individual without random effects, (columns,). Traceable."""
         problem, u = self.problem, jnp.asarray(row.base)
-        for k, e in enumerate(problem.estimated):
-            u = u.at[problem.columns.index(e.name)].set(x[k])
+        for k, name in problem.typical:
+            u = u.at[problem.columns.index(name)].set(x[k])
         numbers = problem.numbers(x)
         for k, e in enumerate(problem.covariate_effects):
             coefficient = problem.value_of(e.coefficient, numbers)
@@ -123,8 +123,10 @@ class Individuals:
         numbers = problem.numbers(x)
         for k, name in enumerate(problem.data.endpoints):
             error = problem.residuals[name]
-            parts = [problem.value_of(p, numbers) for p in error.parts]
-            found = jnp.where(endpoint == k, error.variance(f, parts), found)
+            parts = jnp.stack([jnp.asarray(problem.value_of(p, numbers), float) for p in error.numbers.values()])
+            natural = jnp.exp(f) if problem.logarithmic[k] else f
+            spread = error.spread(natural, parts, jnp.nan) + jnp.zeros_like(f)
+            found = jnp.where(endpoint == k, spread**2, found)
         return found
 
     # predictions ------------------------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class Individuals:
             )
         )(jnp.asarray(time), at, theta)
         f = jnp.take_along_axis(observed, jnp.asarray(endpoint)[..., None], axis=-1)[..., 0]
-        logarithmic = np.array([problem.residuals[e].logarithmic for e in problem.data.endpoints])[endpoint]
+        logarithmic = problem.logarithmic[endpoint]
         positive = jnp.where(logarithmic & seen & (f > 0), f, 1.0)
         f = jnp.where(logarithmic, jnp.where(f > 0, jnp.log(positive), jnp.nan), f)
         usable = seen & (status == Status.OK)[:, None]

@@ -26,7 +26,7 @@ def plot_goodness(fit: PopulationFit, observable: str | None = None) -> Any:
     figure, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
     for ax, x in zip(axes[0], ("PRED", "IPRED"), strict=True):
         ax.plot(frame[x], frame["DV"], **_DOT)
-        ends = [frame[[x, "DV"]].to_numpy().min(), frame[[x, "DV"]].to_numpy().max()]
+        ends = [np.nanmin([frame[x], frame["DV"]]), np.nanmax([frame[x], frame["DV"]])]
         ax.plot(ends, ends, color="black", linewidth=1)
         ax.set(xlabel=f"{x} ({unit or '1'})", ylabel=f"{name} measured ({unit or '1'})")
     for ax, x, of_x in zip(axes[1], ("TIME", "PRED"), (fit.problem.model.time_unit, unit), strict=True):

@@ -77,7 +77,7 @@ class PopulationFit:
     def parameters(self) -> dict[str, float]:
         """Estimated numbers in their own units: typical values, coefficients of covariates, residual errors."""
         numbers = np.asarray(self.problem.numbers(self.x))
-        return {e.name: float(v) for e, v in zip(self.problem.everything_estimated, numbers, strict=True)}
+        return {e.name: float(v) for e, v in zip(self.problem.estimated, numbers, strict=True)}
 
     @property
     def omega(self) -> np.ndarray:
@@ -106,11 +106,11 @@ class PopulationFit:
         import pandas as pd
 
         values, slope = self._reported
-        names = [e.name for e in self.problem.everything_estimated]
+        names = [e.name for e in self.problem.estimated]
         n = self.problem.omega.names
         names += [f"sd({n[i]})" if i == j else f"cor({n[i]}, {n[j]})" for i, j in self.problem.omega.free]
         frame = pd.DataFrame({"parameter": names, "estimate": values})
-        frame["unit"] = [self._unit(e.name) for e in self.problem.everything_estimated] + [""] * (len(names) - self._k)
+        frame["unit"] = [self._unit(e.name) for e in self.problem.estimated] + [""] * (len(names) - self._k)
         if self.matrices is not None:
             covariance = self.matrices.covariance
             frame["se"] = np.sqrt(np.diag(slope @ covariance @ slope.T))
@@ -127,7 +127,7 @@ class PopulationFit:
 
     @property
     def _k(self) -> int:
-        return len(self.problem.everything_estimated)
+        return len(self.problem.estimated)
 
     def _unit(self, name: str) -> str:
         declared = self.problem.model.parameters
@@ -143,7 +143,8 @@ class PopulationFit:
             spread = values[self._k :]
             diagonal = np.array([i == j for i, j in self.problem.omega.free], dtype=bool)
             safe = np.where(diagonal, spread, 1.0)
-            by_log = safe * np.exp(sign * z * se[self._k :] / safe)
+            with np.errstate(over="ignore"):  # of an sd that is not determined the interval has no end
+                by_log = safe * np.exp(sign * z * se[self._k :] / safe)
             plain = np.clip(spread + sign * z * se[self._k :], -1.0, 1.0)
             ends.append(np.concatenate([moved, np.where(diagonal, by_log, plain)]))
         return ends[0], ends[1]
@@ -151,8 +152,11 @@ class PopulationFit:
     @property
     def converged(self) -> bool:
         """Whether the best search ended by itself, and every individual's search for its random effects did."""
-        best = min(self.searches, key=lambda s: s.end.value)
-        return bool(best.converged and self.evaluated.converged.all())
+        return bool(self._best.converged and self.evaluated.converged.all())
+
+    @property
+    def _best(self) -> Search:
+        return min(self.searches, key=lambda s: s.end.value)
 
     @property
     def ledger(self) -> Ledger:
@@ -239,11 +243,11 @@ class PopulationFit:
 
     def __str__(self) -> str:
         frame = self.table().drop(columns=["at_bound", "robust_se"], errors="ignore")
-        best = int(np.argmin([s.end.value for s in self.searches]))
+        best = self.searches.index(self._best)
         lines = [
             f"{self.objective.method.name} fit of {self.problem.model.name}: {self.problem.data}",
             f"OFV {self.ofv:.4f} (-2LL {self.minus_two_log_likelihood:.4f}, AIC {self.aic:.2f}, BIC {self.bic:.2f})",
-            f"{'converged' if self.converged else 'NOT converged'} after {self.searches[best].evaluations} evaluations"
+            f"{'converged' if self.converged else 'NOT converged'} after {self._best.evaluations} evaluations"
             f" (start {best + 1} of {len(self.searches)}); {self.ledger}",
             frame.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep=""),
             "epsilon shrinkage (%): "
@@ -269,6 +273,9 @@ class PopulationFit:
             "names": list(self.problem.names),
             "ids": [str(i) for i in self.problem.data.ids],
             "ofv": self.ofv,
+            "evaluations": self._best.evaluations,
+            "promised": self._best.promised,
+            "converged": self._best.converged,
             "x": e.x.tolist(),
             "z": e.z.tolist(),
             "r": None if m is None else m.r.tolist(),
@@ -304,4 +311,5 @@ class PopulationFit:
         matrices = None
         if found["r"] is not None:
             matrices = Matrices(np.array(found["r"]), np.array(found["s"]), np.array(found["free"]))
-        return cls(objective, evaluated, (Search(evaluated.x, evaluated, 1, float("nan"), True),), matrices)
+        search = Search(evaluated.x, evaluated, found["evaluations"], found["promised"], found["converged"])
+        return cls(objective, evaluated, (search,), matrices)

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 from qspx._errors import CalibrationError, closest
+from qspx.calibrate.error_models import AbstractErrorModel
 from qspx.calibrate.estimated import Estimated
+from qspx.calibrate.noise import LogNormalNoise, NormalNoise
 from qspx.calibrate.scales import SCALES, to_estimation, to_natural
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
 from qspx.model import AbstractModel
 from qspx.nlme.covariate_effects import AbstractCovariateEffect
 from qspx.nlme.data import PopulationData
 from qspx.nlme.random_effects import Omega, RandomEffect, check_correlated
-from qspx.nlme.residual_errors import AbstractResidualError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,10 +35,12 @@ class PopulationProblem:
 
     Args:
         data: individuals with doses, measurements and covariates.
-        estimated: typical values of parameters of the model; `scale` is also that of their random effects.
+        estimated: every number that is estimated. One with the name of a parameter of the model is its typical value,
+            and its `scale` that of its random effect; coefficients of covariates and the numbers of residual errors
+            have names of their own, by which `covariate_effects` and `residuals` refer to them.
         random_effects: which parameters differ between individuals. A parameter that is not among `estimated` has the
             typical value of the data (else of the model) and the scale that the model declares.
-        residuals: residual error by observable.
+        residuals: residual error by observable: `Additive`, `Proportional`, `Combined` or `LogAdditive`.
         covariate_effects: effects of covariates.
         correlated: groups of parameters whose random effects are correlated, e.g. [("CL", "V")].
         integrator: default `AutomaticIntegrator(rtol=1e-9)`. Gradients are as exact as the solve: with rtol 1e-6 a
@@ -50,7 +53,7 @@ class PopulationProblem:
     data: PopulationData
     estimated: Sequence[Estimated]
     random_effects: Sequence[RandomEffect]
-    residuals: Mapping[str, AbstractResidualError]
+    residuals: Mapping[str, AbstractErrorModel]
     covariate_effects: Sequence[AbstractCovariateEffect] = ()
     correlated: Sequence[Sequence[str]] = ()
     integrator: AbstractIntegrator = dataclasses.field(default_factory=lambda: AutomaticIntegrator(rtol=1e-9))
@@ -73,8 +76,13 @@ class PopulationProblem:
         for k, name in enumerate(self.data.endpoints):
             if name not in self.residuals:
                 raise CalibrationError(f"Argument `residuals` lacks `{name}`, which was measured.")
-            logarithmic = self.residuals[name].logarithmic
-            if logarithmic and not (self.data.value[self.data.endpoint == k] > 0).all():
+            given = self.residuals[name]
+            if given.reads_table or given.family not in (NormalNoise(), LogNormalNoise()):
+                raise CalibrationError(
+                    f"Argument `residuals` must hold normal or log-normal errors that read no table, but {given!r} was "
+                    f"given for `{name}`; the approximations of the likelihood are for these."
+                )
+            if given.family.scale == "log" and not (self.data.value[self.data.endpoint == k] > 0).all():
                 raise CalibrationError(
                     f"measurements of `{name}` that are not positive have no logarithm; give another residual error, "
                     "or declare them as below a limit (CENS)."
@@ -82,8 +90,6 @@ class PopulationProblem:
         return self.data.endpoints
 
     def _check_names(self) -> None:
-        for e in self.estimated:
-            self.model.parameter_index(e.name)
         for e in self.random_effects:
             self.model.parameter_index(e.parameter)
         if not self.random_effects:
@@ -97,15 +103,48 @@ class PopulationProblem:
                     f"covariate `{effect.covariate}` was not read; read the data with "
                     f"covariates=[{effect.covariate!r}].{closest(effect.covariate, self.data.covariates)}"
                 )
-        by_name: dict[str, Estimated] = {}
-        for e in self.everything_estimated:
+        named = [e.name for e in self.estimated]
+        used = [x for x in self._referred if isinstance(x, str)]
+        for name in used:
+            if name not in named:
+                raise CalibrationError(
+                    f"`{name}` is named by a residual error or a covariate effect, but is not among `estimated`."
+                    f"{closest(name, named)}"
+                )
+            if name in self.model.parameters:
+                raise CalibrationError(
+                    f"`{name}` is a parameter of {self.model.name}, so a residual error or covariate effect cannot use "
+                    "the name; rename the estimated number."
+                )
+        for e in self.estimated:
             if e.prior is not None:
                 raise CalibrationError(f"Argument `prior` of Estimated({e.name!r}) has no place in a population fit.")
-            if by_name.setdefault(e.name, e) != e:
-                raise CalibrationError(f"two different estimated numbers are called `{e.name}`; rename one.")
+            if named.count(e.name) > 1:
+                raise CalibrationError(f"Argument `estimated` has `{e.name}` twice; keep one.")
+            if e.name not in self.model.parameters and e.name not in used:
+                raise CalibrationError(
+                    f"`{e.name}` is estimated, but is neither a parameter of {self.model.name} nor named by a residual "
+                    f"error or a covariate effect.{closest(e.name, [*self.model.parameters, *used])}"
+                )
         for name in self.omega.names:
             if self.scales[self.columns.index(name)] == SCALES.index("log10"):
                 raise CalibrationError(f'`{name}` has a random effect, which scale "log10" does not take; use "log".')
+
+    @property
+    def _referred(self) -> list[float | str]:
+        """Numbers and names in covariate effects and residual errors."""
+        parts = [p for error in self.residuals.values() for p in error.numbers.values()]
+        return [*(e.coefficient for e in self.covariate_effects), *parts]
+
+    @property
+    def typical(self) -> list[tuple[int, str]]:
+        """(place among the estimated, parameter of the model) of typical values."""
+        return [(k, e.name) for k, e in enumerate(self.estimated) if e.name in self.model.parameters]
+
+    @property
+    def logarithmic(self) -> np.ndarray:
+        """Whether values scatter on the logarithm, by endpoint, (endpoints,)."""
+        return np.array([self.residuals[e].family.scale == "log" for e in self.data.endpoints])
 
     @property
     def model(self) -> AbstractModel:
@@ -121,7 +160,7 @@ class PopulationProblem:
     def columns(self) -> tuple[str, ...]:
         """Parameters of the model that u holds: those with random effects first."""
         given = [e.parameter for e in self.covariate_effects]
-        return tuple(dict.fromkeys([*self.omega.names, *(e.name for e in self.estimated), *given]))
+        return tuple(dict.fromkeys([*self.omega.names, *(name for _, name in self.typical), *given]))
 
     @functools.cached_property
     def scales(self) -> np.ndarray:
@@ -152,30 +191,19 @@ class PopulationProblem:
     # coordinates ------------------------------------------------------------------------------------------------------
 
     @functools.cached_property
-    def everything_estimated(self) -> tuple[Estimated, ...]:
-        """Typical values, coefficients of covariates, parts of residual errors."""
-        coefficients = [e.coefficient for e in self.covariate_effects if isinstance(e.coefficient, Estimated)]
-        parts = [p for r in self.residuals.values() for p in r.parts if isinstance(p, Estimated)]
-        found: list[Any] = list(self.estimated)
-        for e in [*coefficients, *parts]:
-            if e not in found:
-                found.append(e)
-        return tuple(found)
-
-    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Of the coordinates: estimated numbers, then "omega(CL)", "omega(V, CL)"."""
-        return (*(e.name for e in self.everything_estimated), *self.omega.coordinate_names)
+        return (*(e.name for e in self.estimated), *self.omega.coordinate_names)
 
     @functools.cached_property
     def box(self) -> np.ndarray:
         """Bounds of the coordinates, shape (coordinates, 2)."""
-        own = np.array([e.box for e in self.everything_estimated], dtype=float).reshape(-1, 2)
+        own = np.array([e.box for e in self.estimated], dtype=float).reshape(-1, 2)
         return np.concatenate([own, self.omega.box])
 
     @functools.cached_property
     def _own_scales(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        every = self.everything_estimated
+        every = self.estimated
         low, high = (np.array([e.bounds[i] for e in every], dtype=float) for i in (0, 1))
         return np.array([SCALES.index(e.scale) for e in every], dtype=int), low, high
 
@@ -183,7 +211,7 @@ class PopulationProblem:
     def start(self) -> np.ndarray:
         """Coordinates where a search starts: `value` of everything estimated (default: of the model), and `sd`s."""
         given = []
-        for e in self.everything_estimated:
+        for e in self.estimated:
             if e.value is None and e.name not in self.model.parameters:
                 raise CalibrationError(f"Estimated({e.name!r}) needs a `value` to start from.")
             value = self.model.parameters[e.name].value if e.value is None else e.value
@@ -199,12 +227,12 @@ class PopulationProblem:
         of the random effects, shape (effects, effects)."""
         x = self.start.copy()
         for name, value in values.items():
-            if name not in self.names[: len(self.everything_estimated)]:
+            if name not in self.names[: len(self.estimated)]:
                 raise CalibrationError(f"`{name}` is not estimated.{closest(name, self.names)}")
             k = self.names.index(name)
             x[k] = to_estimation(np.array([value]), *(s[[k]] for s in self._own_scales))[0]
         if omega is not None:
-            x[len(self.everything_estimated) :] = self.omega.coordinates(omega)
+            x[len(self.estimated) :] = self.omega.coordinates(omega)
         if not (np.isfinite(x).all() and (x >= self.box[:, 0]).all() and (x <= self.box[:, 1]).all()):
             k = int(np.argmax(~((x >= self.box[:, 0]) & (x <= self.box[:, 1]))))
             raise CalibrationError(f"the value given for {self.names[k]} lies outside its bounds.")
@@ -212,17 +240,15 @@ class PopulationProblem:
 
     def numbers(self, x: Any) -> Any:
         """Estimated numbers in their own units, shape (estimated,), for coordinates x (coordinates,). Traceable."""
-        return to_natural(x[: len(self.everything_estimated)], *self._own_scales)
+        return to_natural(x[: len(self.estimated)], *self._own_scales)
 
     def factor(self, x: Any) -> Any:
         """Lower triangle L of Omega, shape (effects, effects). Traceable."""
-        return self.omega.factor(x[len(self.everything_estimated) :])
+        return self.omega.factor(x[len(self.estimated) :])
 
-    def value_of(self, given: float | Estimated, numbers: Any) -> Any:
-        """A number of the declaration: itself, or what is estimated in its place."""
-        if not isinstance(given, Estimated):
-            return given
-        return numbers[self.everything_estimated.index(given)]
+    def value_of(self, given: float | str, numbers: Any) -> Any:
+        """A number of the declaration: itself, or what is estimated under that name."""
+        return numbers[self.names.index(given)] if isinstance(given, str) else given
 
     @property
     def likelihood_constant(self) -> float:

@@ -4,8 +4,8 @@ With C Cᵀ = H⁻¹ at the most probable ẑ (H as in FOCEI), nodes x_q of the 
 
     OFV_i = -2 log Σ_q exp{-½ J(ẑ + C x_q) + log W_q + ½ |x_q|²} - 2 log |C|
 
-Pinheiro & Bates, J Comput Graph Stat 1995;4:12-35 (doi:10.1080/10618600.1995.10474663). One node is FOCEI. Every node is
-a solve of every individual, and there are nodes to the power of random effects: for three or four effects at most.
+Pinheiro & Bates, J Comput Graph Stat 1995;4:12-35 (doi:10.1080/10618600.1995.10474663). One node is FOCEI. Every node
+is a solve of every individual, and there are nodes to the power of random effects: for three or four effects at most.
 """
 
 from __future__ import annotations

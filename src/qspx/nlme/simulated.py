@@ -51,7 +51,7 @@ def _measured(objective: PopulationObjective, x: np.ndarray, f: np.ndarray, stat
     if noise is not None:
         f = f + np.sqrt(np.asarray(individuals.variance(x, f, individuals.rows.endpoint))) * noise
     values = f[individuals.place]
-    logarithmic = np.array([problem.residuals[e].logarithmic for e in data.endpoints])[data.endpoint]
+    logarithmic = problem.logarithmic[data.endpoint]
     values = np.where(logarithmic, np.exp(np.where(logarithmic, values, 0.0)), values)
     return np.where(status[data.individual] == Status.OK, values, np.nan)
 
@@ -78,8 +78,8 @@ class VisualPredictiveCheck:
     @property
     def share_inside(self) -> float:
         """Share of the observed percentiles that lie inside their 95 % intervals."""
-        inside = (self.frame["observed"] >= self.frame["low"]) & (self.frame["observed"] <= self.frame["high"])
-        return float(inside.mean())
+        observed, low, high = (np.asarray(self.frame[c], dtype=float) for c in ("observed", "low", "high"))
+        return float(((observed >= low) & (observed <= high)).mean())
 
     def plot(self, observable: str | None = None, ax: Any = None) -> Any:
         """Data, observed percentiles and intervals of one observable (default: the first). Returns the Axes."""

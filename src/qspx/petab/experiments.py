@@ -45,7 +45,8 @@ def design_of(
 ) -> Design:
     """The runs of the measurements. Run-ins last `settled_within`, in the model's time unit.
 
-    Raises `InterchangeError` for times below zero."""
+    Raises `InterchangeError` for times below zero, and `NotSupported` for a concentration that would have to be set
+    in a compartment that changes its size."""
     of = [_experiment(row) for row in measurements]
     times = [row.number("time") for row in measurements]
     for row, time in zip(measurements, times, strict=True):
@@ -130,6 +131,11 @@ class _Builder:
             for key in self.conditions.overridden.states if here else ():
                 if not self.conditions.sets(key, condition):
                     continue
+                if sbml.outputs[key] not in names:
+                    raise self.conditions.rows[condition].refused(
+                        key,
+                        f"`{key}` lies in a compartment that changes its size, and is set after a pre-equilibration",
+                    )
                 place = names.index(sbml.outputs[key])
                 value = self.conditions.value(key, condition)
                 assert value is not None

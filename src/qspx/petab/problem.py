@@ -23,10 +23,11 @@ from qspx.interchange.sbml import SbmlModel, dimensionless_model, require_libsbm
 from qspx.model import AbstractModel
 from qspx.petab.conditions import NAMES, Conditions
 from qspx.petab.experiments import design_of
+from qspx.petab.jumps import warn_of_jumps
 from qspx.petab.observables import formula_in, groups_of
 from qspx.petab.overrides import with_overrides
 from qspx.petab.parameters import ParameterTable, read_parameters
-from qspx.petab.switches import with_switches
+from qspx.petab.switches import Switches, with_switches
 from qspx.petab.tables import Row, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def load_petab(
 
     Args:
         path: the YAML file.
-        integrator: whose tolerances the likelihood is computed to; default rtol = atol = 1e-8.
+        integrator: whose tolerances the likelihood is computed to; default rtol 1e-8, atol 1e-12.
         settled_within: time that pre-equilibrations, and runs that are measured at infinite time, are given to come to
             rest, in the model's time unit; default a million times the last time of a measurement. A run that is
             not at rest by then has failed.
@@ -166,34 +167,18 @@ def load_petab(
         InterchangeError: naming file, line and column, where a file cannot be read or does not say what PEtab asks for.
         NotSupported: for what PEtab or SBML allow and qspx does not take, with its place: events, other versions, and
             what `load_sbml` refuses.
+
+    Warns (`GradientWarning`) where rates jump at a threshold of a state: then the gradient lacks a part.
     """
     require_libsbml()
-    from qspx.interchange.sbml_reader import read_document
-
     tables = read_tables(path)
     table = read_parameters(tables.parameters)
-    document = read_document(tables.model)
-    if document.events:
-        raise NotSupported(
-            f"{document.file}, event `{document.events[0].id}`: events are not supported in PEtab problems."
-        )
-    used = [tables.conditions[key] for key in _used_conditions(tables)]
-    given = {key: f"{row.file}, line {row.line}, `{key}`" for row in used for key in row.cells if key not in NAMES}
-    always = {key for key in given if all(row.get(key) for row in used)}
-    given |= {key: f"{row.file}, line {row.line}, `parameterId`" for key, row in tables.parameters.items()}
-    overridden = with_overrides(document, given, always | set(tables.parameters))
-    if wrong := [key for key in overridden.states if key in table]:
-        row = tables.parameters[wrong[0]]
-        raise row.refused("parameterId", f"`{wrong[0]}` changes over time in {document.file}, so it is no parameter")
-    switched, switches = with_switches(overridden.document)
-    sbml = dimensionless_model(switched)
-    conditions = Conditions(tables.conditions, table, sbml, dataclasses.replace(overridden, document=switched))
-    _check_columns(used, conditions, tables)
+    conditions, switches = _model(tables, table)
     rows = tables.measurements
-    value = np.array([row.number("measurement") for row in rows])
-    last = max([row.number("time") for row in rows if np.isfinite(row.number("time"))], default=1.0)
+    value, times = (np.array([row.number(column) for row in rows]) for column in ("measurement", "time"))
+    last = times[np.isfinite(times)].max(initial=0.0)
     within = settled_within if settled_within is not None else 1e6 * (last or 1.0)
-    design = design_of(rows, conditions, switches, settled_within=within)
+    design = design_of(rows, conditions, switches, settled_within=float(within))
     objective = Objective(
         estimated=table.estimated,
         phases=design.phases,
@@ -203,9 +188,33 @@ def load_petab(
         value=value,
         censored=np.zeros(len(value)),
         groups=groups_of(tables.observables, rows, conditions),
-        integrator=integrator or AutomaticIntegrator(1e-8, 1e-8),
+        integrator=integrator or AutomaticIntegrator(1e-8, 1e-12),
     )
-    return PetabProblem(objective, tables, table, sbml)
+    return PetabProblem(objective, tables, table, conditions.sbml)
+
+
+def _model(tables: Tables, table: ParameterTable) -> tuple[Conditions, Switches]:
+    """The model with what conditions set as parameters, and with its switches in time as species."""
+    from qspx.interchange.sbml_reader import read_document
+
+    document = read_document(tables.model)
+    if document.events:
+        which = document.events[0].id
+        raise NotSupported(f"{document.file}, event `{which}`: events are not supported in PEtab problems.")
+    used = [tables.conditions[key] for key in _used_conditions(tables)]
+    given = {key: f"{row.file}, line {row.line}, `{key}`" for row in used for key in row.cells if key not in NAMES}
+    always = {key for key in given if all(row.get(key) for row in used)}
+    given |= {key: f"{row.file}, line {row.line}, `parameterId`" for key, row in tables.parameters.items()}
+    overridden = with_overrides(document, given, always | set(tables.parameters))
+    if wrong := [key for key in overridden.states if key in table]:
+        row = tables.parameters[wrong[0]]
+        raise row.refused("parameterId", f"`{wrong[0]}` changes over time in {document.file}, so it is no parameter")
+    switched, switches = with_switches(overridden.document)
+    warn_of_jumps(switched, switches.states)
+    sbml = dimensionless_model(switched)
+    conditions = Conditions(tables.conditions, table, sbml, dataclasses.replace(overridden, document=switched))
+    _check_columns(used, conditions, tables)
+    return conditions, switches
 
 
 def _check_columns(used: Sequence[Row], conditions: Conditions, tables: Tables) -> None:

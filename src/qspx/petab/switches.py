@@ -15,7 +15,7 @@ import numpy as np
 
 from qspx.dose_events import PADDING, DoseEvents
 from qspx.interchange.errors import NotSupported
-from qspx.interchange.expression import COMPARISONS, Expr, divide, name, number, plus, refolded, times
+from qspx.interchange.expression import COMPARISONS, Expr, divide, name, number, plus, refolded
 from qspx.interchange.sbml_parts import Document, Parameter
 from qspx.interchange.sbml_system import System
 from qspx.petab.conditions import Conditions
@@ -99,11 +99,16 @@ def with_switches(document: Document) -> tuple[Document, Switches]:
         key: r if r.rate is None else dataclasses.replace(r, rate=finder.replaced(r.rate))
         for key, r in document.reactions.items()
     }
+    initial = dict(document.initial)
     for s in finder.found.values():
-        # a rate of zero that reads the constants: they stay parameters of the model, and can be its lags
-        rated[s.key] = times(number(0.0), plus(*map(name, sorted(s.slope.names() | s.rest.names()))))
+        rated[s.key] = number(0.0)
+        # what has passed at time 0 counts for initial values; and this reads the constants, which so stay parameters
+        before = Expr("lt" if s.rises else "gt", (s.rest, number(0.0)))
+        initial[s.key] = Expr("piecewise", (number(0.0), before, number(1.0)))
     parameters = dict(document.parameters) | {s.key: Parameter(s.key, "", 0.0, "") for s in finder.found.values()}
-    changed = dataclasses.replace(document, assigned=assigned, rated=rated, reactions=reactions, parameters=parameters)
+    changed = dataclasses.replace(
+        document, assigned=assigned, rated=rated, initial=initial, reactions=reactions, parameters=parameters
+    )
     return changed, Switches(document.file, tuple(finder.found.values()), tuple(finder.left))
 
 

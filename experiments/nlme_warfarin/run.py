@@ -1,0 +1,66 @@
+"""Warfarin: pharmacokinetics with lag and prothrombin complex activity, fitted together: see README.md."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import qspx
+from qspx import nlme
+
+HERE = Path(__file__).parent
+BOUNDS = {
+    "tlag": (0.05, 5.0),
+    "ka": (0.05, 20.0),
+    "CL": (0.01, 5.0),
+    "V": (0.5, 100.0),
+    "PCA0": (20.0, 200.0),
+    "kout": (0.002, 2.0),
+    "IC50": (0.05, 20.0),
+}
+
+
+def problem(path: Path) -> nlme.PopulationProblem:
+    """Log-normal differences in all seven parameters; clearance and volume with body weight by allometry."""
+    model = qspx.load_model(HERE / "warfarin_pca.py")
+    endpoints = {"cp": nlme.Endpoint("CP", "mg/L"), "pca": nlme.Endpoint("PCA", "%")}
+    data = nlme.PopulationData.read(path, model, endpoints, unit="mg", time_unit="h", covariates=["wt"])
+    errors = {
+        "CP": qspx.Combined("cp_add", "cp_prop"),
+        "PCA": qspx.Additive("pca_add"),
+    }
+    allometry = [nlme.PowerEffect("CL", "wt", 0.75), nlme.PowerEffect("V", "wt", 1.0)]
+    estimated = [qspx.Estimated(name, bounds) for name, bounds in BOUNDS.items()]
+    estimated += [
+        qspx.Estimated("cp_add", (0.01, 5.0), 0.4),
+        qspx.Estimated("cp_prop", (0.005, 1.0), 0.1),
+        qspx.Estimated("pca_add", (0.1, 50.0), 5.0),
+    ]
+    effects = [nlme.RandomEffect(name, 0.3) for name in BOUNDS]
+    return nlme.PopulationProblem(data, estimated, effects, errors, covariate_effects=allometry)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="warfarin.csv")
+    parser.add_argument("--out", type=Path, default=Path("runs/nlme_warfarin"))
+    parser.add_argument("--replicates", type=int, default=200)
+    arguments = parser.parse_args()
+    qspx.enable_x64()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    fit = nlme.fit_population(problem(arguments.data))
+    print(fit)
+    fit.save(arguments.out / "fit.json")
+    fit.individuals.parameters().to_csv(arguments.out / "individuals.csv", index=False)
+    fit.individuals.residuals.to_csv(arguments.out / "residuals.csv", index=False)
+    check = nlme.visual_predictive_check(fit, n=arguments.replicates)
+    print(f"{100 * check.share_inside:.0f} % of the observed percentiles lie inside their 95 % intervals")
+    for name in fit.problem.data.endpoints:
+        fit.plot_goodness(name).savefig(arguments.out / f"goodness_{name}.svg")
+        fit.plot_individuals(name).savefig(arguments.out / f"individuals_{name}.svg")
+        check.plot(name).figure.savefig(arguments.out / f"predictive_check_{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The same numbers for every population: how near the data, how many patients, how different they are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import rankdata
+
+from qspx.vpop.laws import AbstractLaw
+
+KS_MEAN = 0.8687  # mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2
+
+
+def effective_size(weights: np.ndarray) -> float:
+    """(sum w)² / sum w² (Kish)."""
+    w = np.asarray(weights, float)
+    square = float((w**2).sum())
+    return float(w.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def ks_distances(law: AbstractLaw, z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Kolmogorov-Smirnov distance per output between weighted scores `z` (subjects, M) and the target, shape (M,)."""
+    w = np.asarray(weights, float) / np.sum(weights)
+    found = np.empty(z.shape[1])
+    for j in range(z.shape[1]):
+        order = np.argsort(z[:, j], kind="stable")
+        x = z[order, j]
+        unique, first = np.unique(x, return_index=True)
+        mass = np.add.reduceat(w[order], first)
+        after = np.cumsum(mass)
+        under, upto = law.shares_below(unique, j)
+        # at a value, and just before it; a step of the target between two values is seen at the next value's `under`
+        found[j] = max(np.abs(after - upto).max(), np.abs(after - mass - under).max())
+    return found
+
+
+def ks_noise_floor(size: float, outputs: int) -> float:
+    """Expected sum of KS distances of an independent sample of `size` from the target itself."""
+    return outputs * KS_MEAN / math.sqrt(size) if size > 0 else math.inf
+
+
+def weighted_correlation(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Shape (M, M); NaN for an output that does not vary."""
+    w = weights / weights.sum()
+    centred = z - w @ z
+    covariance = (centred * w[:, None]).T @ centred
+    sd = np.sqrt(np.diag(covariance))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return covariance / np.outer(sd, sd)
+
+
+def correlation_error(law: AbstractLaw, z: np.ndarray, weights: np.ndarray) -> float:
+    """Largest difference of a correlation from the target's."""
+    if z.shape[1] < 2:
+        return 0.0
+    off = np.triu_indices(z.shape[1], 1)
+    return float(np.abs(weighted_correlation(z, weights) - law.correlation)[off].max())
+
+
+def spearman_error(z: np.ndarray, weights: np.ndarray, people: np.ndarray) -> float:
+    """The same for rank correlations, of patients and of people (n, M)."""
+    if z.shape[1] < 2:
+        return 0.0
+    off = np.triu_indices(z.shape[1], 1)
+    mine = weighted_correlation(_mid_shares(z, weights), weights)
+    theirs = np.corrcoef(np.apply_along_axis(rankdata, 0, people).T)
+    return float(np.abs(mine - theirs)[off].max())
+
+
+def _mid_shares(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted ranks: share below, plus half of the share at the value."""
+    w, found = weights / weights.sum(), np.empty_like(z)
+    for j in range(z.shape[1]):
+        _, place = np.unique(z[:, j], return_inverse=True)
+        mass = np.bincount(place, weights=w)
+        found[:, j] = (np.cumsum(mass) - mass / 2)[place]
+    return found
+
+
+def energy_distance(x: np.ndarray, weights: np.ndarray, y: np.ndarray, most: int = 1500) -> float:
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'| of weighted points `x` (n, M) and points `y` (m, M); unbiased for equal
+    weights. From at most `most` of each (every k-th; weights are kept)."""
+    x, w, y = x[:: -(-len(x) // most)], weights[:: -(-len(x) // most)], y[:: -(-len(y) // most)]
+    w = w / w.sum()
+    v = np.full(len(y), 1 / len(y))
+    cross = w @ _distances(x, y) @ v
+    own = w @ _distances(x, x) @ w / max(1 - (w**2).sum(), 1e-300)
+    theirs = v @ _distances(y, y) @ v / max(1 - (v**2).sum(), 1e-300)
+    return float(2 * cross - own - theirs)
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import cdist
+
+    return cdist(a, b)
+
+
+def chain_size(chain: np.ndarray) -> float:
+    """Independent draws that a chain (steps, columns) is worth, for its worst column: Geyer's initial monotone
+    sequence (doi 10.1214/ss/1177011137)."""
+    sizes = [_chain_size(chain[:, j]) for j in range(chain.shape[1])]
+    return float(min(sizes)) if sizes else 0.0
+
+
+def _chain_size(x: np.ndarray) -> float:
+    n = len(x)
+    centred = x - x.mean()
+    if n < 4 or not centred.any():
+        return float(n)
+    spectrum = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    rho = np.fft.irfft(spectrum)[:n]
+    rho = rho / rho[0]
+    pairs = rho[0 : n - 1 : 2] + rho[1:n:2]
+    stop = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
+    return float(n / max(2 * np.minimum.accumulate(pairs[:stop]).sum() - 1, 1 / n))
+
+
+def lag_one(chain: np.ndarray) -> np.ndarray:
+    """Lag-one autocorrelation of each column of a chain (steps, columns)."""
+    c = chain - chain.mean(axis=0)
+    return (c[1:] * c[:-1]).sum(axis=0) / np.maximum((c**2).sum(axis=0), 1e-300)
+
+
+def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int = 1000) -> dict[str, float]:
+    """How different patients are from each other in the box of their parameters, (theta - low)/(high - low) - 1/2.
+
+    Pairwise cosine, median and 95 % (uniform draws: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates over
+    that of a uniform draw; share of coordinates within 1e-6 and 1e-3 of the range of a bound. Patients enter with
+    their weights: cosines of at most `most` patients, resampled systematically."""
+    unit = (drawn - box[:, 0]) / (box[:, 1] - box[:, 0])
+    w = weights / weights.sum()
+    picked = np.searchsorted(np.cumsum(w), (np.arange(min(most, len(w))) + 0.5) / min(most, len(w)))
+    centred = unit[np.minimum(picked, len(w) - 1)] - 0.5
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    cosines = (centred @ centred.T / np.maximum(norm * norm.T, 1e-300))[np.triu_indices(len(centred), 1)]
+    mean = w @ unit
+    sd = np.sqrt(w @ (unit - mean) ** 2)
+    to_bound = np.minimum(np.abs(unit), np.abs(1 - unit))
+    return {
+        "cosine_median": float(np.median(cosines)) if len(cosines) else math.nan,
+        "cosine_95": float(np.quantile(cosines, 0.95)) if len(cosines) else math.nan,
+        "sd_ratio": float(sd.mean() * math.sqrt(12)),
+        "on_bound": float((w @ (to_bound <= 1e-6)).mean()),
+        "near_bound": float((w @ (to_bound <= 1e-3)).mean()),
+    }
+
+
+def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Fit to a distribution, for outputs `values` (subjects, M) of the patients with weights."""
+    keep = weights > 0
+    z, w = law.scores(values[keep]), weights[keep] / weights[keep].sum()
+    people = law.draws(3000, np.random.default_rng(0))
+    white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
+    ks, size = ks_distances(law, z, w), effective_size(w)
+    half = len(people) // 2
+    return {
+        **{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)},
+        "ks_sum": float(ks.sum()),
+        "ks_over_noise": float(ks.sum()) / ks_noise_floor(size, len(ks)),
+        "energy": energy_distance(z, w, people),
+        "energy_white": energy_distance(z @ white, w, people @ white),
+        "energy_noise": abs(energy_distance(people[:half], np.ones(half), people[half:])),
+        "correlation_error": correlation_error(law, z, w),
+        "spearman_error": spearman_error(z, w, people),
+    }

@@ -1,0 +1,163 @@
+"""A virtual population: patients, weights, and what they were made to match."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspx._random import KeyLike
+from qspx._status import Ledger, Status
+from qspx.cohort import Cohort
+from qspx.store import to_json, write_atomic
+from qspx.vpop import diagnostics
+from qspx.vpop.laws import AbstractLaw
+from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.resampling import systematic
+from qspx.vpop.targets import AbstractTarget, stacked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOLERANCE = 0.02  # of a share, or of a standard deviation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VirtualPopulation:
+    """Patients with weights. `cohort` goes into `simulate_cohort` and `compare_doses` as it is.
+
+    Args:
+        outputs: the patients and their numbers.
+        weights: shape (subjects,), >= 0, summing to one; zero where the status is not OK.
+        targets: what the weights were made to match.
+        details: what the method says: duals, iterations, seconds.
+    """
+
+    outputs: Outputs
+    weights: np.ndarray
+    targets: tuple[AbstractTarget, ...] = ()
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        weights = np.asarray(self.weights, float)
+        if weights.shape != (len(self.outputs),) or not np.all(weights >= 0) or not weights.sum() > 0:
+            raise PopulationError(
+                f"Argument `weights` must hold one number >= 0 for each of {len(self.outputs)} patients, and not only "
+                f"zeros; shape {weights.shape}, sum {weights.sum():g} was given."
+            )
+        if np.any(weights[~self.outputs.usable] > 0):
+            raise PopulationError("a patient whose status is not OK was given a weight.")
+        object.__setattr__(self, "weights", weights / weights.sum())
+
+    @property
+    def cohort(self) -> Cohort:
+        """The patients with their weights."""
+        return dataclasses.replace(self.outputs.cohort, weights=self.weights)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of all patients that were looked at, with the reasons of those that were rejected."""
+        return self.outputs.ledger
+
+    @property
+    def effective_size(self) -> float:
+        """1 / sum w²."""
+        return diagnostics.effective_size(self.weights)
+
+    def __len__(self) -> int:
+        """Patients with a weight."""
+        return int((self.weights > 0).sum())
+
+    # how well it fits -----------------------------------------------------------------------------------------------
+
+    def target_table(self) -> pd.DataFrame:
+        """One row per feature of the targets: target, its standard error, what the weights achieve, and whether that
+        is `reached`: within three standard errors plus 0.02."""
+        import pandas as pd
+
+        f = stacked(self.targets, self.outputs)
+        achieved = self.weights[self.outputs.usable] @ f.matrix
+        error = np.sqrt(np.maximum(np.diag(f.covariance), 0.0))
+        reached = np.abs(achieved - f.target) <= 3 * error + TOLERANCE
+        return pd.DataFrame(
+            {"feature": f.labels, "target": f.target, "error": error, "achieved": achieved, "reached": reached}
+        )
+
+    @property
+    def unreached(self) -> list[str]:
+        """Features of the targets that the population does not have."""
+        table = self.target_table()
+        return table["feature"][~table["reached"]].tolist()
+
+    def diagnostics(self, law: AbstractLaw, box: np.ndarray | None = None, columns: Sequence[int] = ()) -> dict:
+        """Fit to `law`, effective size; and with the `box` of the parameters in `columns` of theta their diversity."""
+        found: dict[str, float] = {"patients": len(self), "effective_size": self.effective_size}
+        found["effective_share"] = self.effective_size / max(len(self), 1)
+        found |= diagnostics.scores_of(law, np.nan_to_num(self.outputs.columns(law.names), nan=1.0), self.weights)
+        if box is not None:
+            found |= diagnostics.diversity(self.cohort.theta[:, list(columns)], box, self.weights)
+        return found
+
+    # use ------------------------------------------------------------------------------------------------------------
+
+    def select(self, n: int, key: KeyLike) -> VirtualPopulation:
+        """`n` patients of equal weight, by systematic resampling; without repetition while n max(w) < 1."""
+        picked = systematic(self.weights, n, key)
+        outputs = self.outputs.rows(picked)
+        return VirtualPopulation(outputs, np.ones(n), self.targets, {**self.details, "selected": n})
+
+    # files ----------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write a directory: patients.parquet (parameters, weights, outputs), population.json. Targets are written as
+        the table of what was achieved; give them again to `load`."""
+        import pandas as pd
+
+        place = Path(path)
+        place.mkdir(parents=True, exist_ok=True)
+        frame = self.cohort.to_dataframe()
+        values = pd.DataFrame(self.outputs.values, columns=[f"output:{n}" for n in self.outputs.names])
+        pd.concat([frame, values], axis=1).to_parquet(place / "patients.parquet", index=False)
+        ledger = self.ledger
+        about = {
+            "model": self.cohort.model.name,
+            "model_hash": self.cohort.model.hash,
+            "origin": self.cohort.origin,
+            "seed": self.cohort.seed,
+            "ledger": {s.name.lower(): n for s, n in ledger.counts.items()},
+            "reasons": {s.name.lower(): dict(r) for s, r in ledger.reasons.items()},
+            "details": dict(self.details),
+            "found": dict(self.outputs.details),
+            "targets": self.target_table().to_dict("list") if self.targets else {},
+        }
+        write_atomic(place / "population.json", to_json(about))
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any, targets: Sequence[AbstractTarget] = ()) -> VirtualPopulation:
+        """Read what `save` wrote. Raises `PopulationError` if it was made with another model."""
+        import pandas as pd
+
+        place = Path(path)
+        about = json.loads((place / "population.json").read_text())
+        if about["model_hash"] != model.hash:
+            raise PopulationError(f"{place.name} was made with {about['model']} in another version than the one given.")
+        frame = pd.read_parquet(place / "patients.parquet")
+        names = [c.removeprefix("output:") for c in frame if c.startswith("output:")]
+        status = np.array([Status[s.upper()] for s in frame["status"]])
+        theta = frame[list(model.parameters)].to_numpy(float)
+        cohort = Cohort(model, theta, status, seed=about["seed"], origin=about["origin"])
+        ledger = Ledger(
+            {Status[k.upper()]: n for k, n in about["ledger"].items()},
+            {Status[k.upper()]: r for k, r in about["reasons"].items()},
+        )
+        values = frame[[f"output:{n}" for n in names]].to_numpy(float)
+        outputs = Outputs(cohort, tuple(names), values, ledger, about["found"])
+        return cls(outputs, frame["weight"].to_numpy(float), tuple(targets), about["details"])
+
+    def __str__(self) -> str:
+        missed = f", {len(self.unreached)} features of the target not reached" if self.targets else ""
+        return f"{len(self)} virtual patients of {self.cohort.model.name}, effective {self.effective_size:.0f}{missed}"

@@ -1,0 +1,110 @@
+"""A population problem: who may be drawn, what becomes of them, what is plausible, what they should look like."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtri
+
+from qspx._random import KeyLike
+from qspx._status import Status
+from qspx.cohort import Cohort
+from qspx.distributions import Joint
+from qspx.distributions.copula import correlation_matrix
+from qspx.vpop.designs import AbstractDesign
+from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.plausibility import Plausibility
+from qspx.vpop.simulator import AbstractSimulator, free_columns
+from qspx.vpop.targets import AbstractTarget
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PopulationProblem:
+    """What every sampler and every method is given.
+
+    Args:
+        simulator: from parameters to outputs.
+        prior: over some parameters of the model; the others keep their typical value.
+        plausibility: bounds on outputs.
+        targets: what the population should look like.
+    """
+
+    simulator: AbstractSimulator
+    prior: Joint
+    plausibility: Plausibility
+    targets: Sequence[AbstractTarget] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "targets", tuple(self.targets))
+        needed = {*self.plausibility.names, *(n for t in self.targets for n in t.names)}
+        if missing := sorted(needed - set(self.simulator.names)):
+            raise PopulationError(f"the simulator does not compute {missing}; it computes {self.simulator.names}.")
+
+    # coordinates ----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def columns(self) -> np.ndarray:
+        """Places of the drawn parameters in theta, shape (drawn,)."""
+        return free_columns(self.simulator.model, self.prior.names)
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.prior.names)
+
+    @functools.cached_property
+    def _factor(self) -> np.ndarray:
+        return np.linalg.cholesky(correlation_matrix(self.prior.names, self.prior.correlations))
+
+    def drawn(self, z: Any) -> Any:
+        """Parameters (subjects, drawn) at normal scores `z` (subjects, drawn): standard normal scores have the prior's
+        distribution. A function of jax."""
+        mixed = z @ jnp.asarray(self._factor).T if self.prior.correlations else z
+        marginals = self.prior.marginals.values()
+        return jnp.stack([m.from_normal(mixed[:, j]) for j, m in enumerate(marginals)], axis=1)
+
+    def theta(self, z: Any) -> Any:
+        """All parameters (subjects, parameters) at normal scores."""
+        return self.filled(self.drawn(z))
+
+    def filled(self, drawn: Any) -> Any:
+        """All parameters (subjects, parameters) for drawn ones. A function of jax."""
+        typical = jnp.broadcast_to(jnp.asarray(self.simulator.model.theta)[None], (len(drawn), len(self.model_theta)))
+        return typical.at[:, self.columns].set(drawn)
+
+    @property
+    def model_theta(self) -> np.ndarray:
+        return self.simulator.model.theta
+
+    def quantiles(self, u: np.ndarray) -> np.ndarray:
+        """Parameters (n, drawn) at points of the unit cube (n, drawn)."""
+        return np.asarray(self.drawn(jnp.asarray(ndtri(u))))
+
+    @functools.cached_property
+    def box(self) -> np.ndarray:
+        """Range of each drawn parameter, shape (drawn, 2): its ends, or the quantiles 1e-9 and 1 - 1e-9 where it has
+        none."""
+        ends = []
+        for m in self.prior.marginals.values():
+            low, high = (float(x) for x in m.quantile(np.array([1e-9, 1 - 1e-9])))
+            ends.append((float(getattr(m, "low", low)), float(getattr(m, "high", high))))
+        return np.array(ends)
+
+    # patients -------------------------------------------------------------------------------------------------------
+
+    def cohort(self, drawn: np.ndarray, origin: str, key: KeyLike) -> Cohort:
+        """A cohort of drawn parameters (n, drawn)."""
+        theta = np.asarray(self.filled(jnp.asarray(drawn)))
+        return Cohort(self.simulator.model, theta, np.full(len(theta), Status.OK), seed=str(key), origin=origin)
+
+    def simulate(self, drawn: np.ndarray, origin: str, key: KeyLike) -> Outputs:
+        """Outputs of patients with drawn parameters (n, drawn), with those outside the bounds marked."""
+        return self.plausibility.apply(self.simulator(self.cohort(drawn, origin, key)))
+
+    def sampled(self, n: int, key: KeyLike, design: AbstractDesign) -> Outputs:
+        """`n` patients of the prior, plausible or not."""
+        return self.simulate(self.quantiles(design.points(n, self.dimensions, key)), f"{n} of the prior", key)

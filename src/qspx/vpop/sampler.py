@@ -1,0 +1,89 @@
+"""The base of every method that finds patients, and the counting of what that costs."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from qspx._random import KeyLike
+from qspx._status import Ledger, Status
+from qspx.steady_state import in_blocks
+from qspx.vpop.outputs import Outputs
+from qspx.vpop.problem import PopulationProblem
+
+
+class Evaluator:
+    """Simulates drawn parameters and counts the patients."""
+
+    def __init__(self, problem: PopulationProblem):
+        self.problem = problem
+        self.evaluations = 0
+
+    def __call__(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n, outputs) and status (n,) of drawn parameters (n, drawn)."""
+        self.evaluations += len(drawn)
+        theta = np.tile(self.problem.model_theta, (len(drawn), 1))
+        theta[:, self.problem.columns] = drawn
+        values, status = in_blocks(self.problem.simulator.compiled, theta)
+        return values, status
+
+    def columns(self, values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+        """Some of the outputs."""
+        return values[:, [self.problem.simulator.names.index(n) for n in names]]
+
+
+class AbstractSampler(abc.ABC):
+    """Finds patients. A new one is a class with `find`, in the package or outside it."""
+
+    @abc.abstractmethod
+    def find(
+        self, problem: PopulationProblem, n: int, key: KeyLike, evaluate: Evaluator
+    ) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """Drawn parameters (found, drawn) of about `n` patients that the method takes for plausible, simulated with
+        `evaluate`; and what there is to say. `details["ledger"]`, where given, counts all that were tried."""
+
+    def sample(self, problem: PopulationProblem, n: int, *, key: KeyLike, strict: bool = True) -> Outputs:
+        """Patients with their outputs. With `strict`, those outside the bounds are marked IMPLAUSIBLE; without, they
+        stay, as in publications whose scores tolerate some violation. The share that is strictly plausible is in
+        `details` either way, with the numbers of model evaluations and seconds."""
+        evaluate, started = Evaluator(problem), time.perf_counter()
+        drawn, details = self.find(problem, n, key, evaluate)
+        seconds = time.perf_counter() - started
+        name = type(self).__name__
+        cohort = problem.cohort(drawn, f"{len(drawn)} found by {name}", key)
+        found = problem.simulator(cohort)
+        checked = problem.plausibility.apply(found)
+        ledger = details.get("ledger")
+        about = {
+            "sampler": name,
+            "evaluations": evaluate.evaluations,
+            "found_seconds": seconds,
+            "strictly_plausible": float(checked.usable.sum() / max(found.usable.sum(), 1)),
+            **{k: v for k, v in details.items() if k != "ledger"},
+        }
+        return dataclasses.replace(checked if strict else found, screened=ledger, details=about)
+
+
+def violation_score(problem: PopulationProblem, values: np.ndarray) -> np.ndarray:
+    """Sum over bounds of max(0, [(m - h)² - (m - l)²] / m²), m the middle (Allen 2016): zero inside, shape (n,); inf
+    where the solve failed. `values` are those of all outputs."""
+    names = problem.plausibility.names
+    low, high = problem.plausibility.limits.T
+    middle = 0.5 * (low + high)
+    h = values[:, [problem.simulator.names.index(k) for k in names]]
+    score = np.maximum(0.0, ((middle - h) ** 2 - (middle - low) ** 2) / middle**2).sum(axis=1)
+    return np.where(np.isfinite(score), score, np.inf)
+
+
+def ledger_of(outputs: Outputs) -> Ledger:
+    """Of all patients, with reasons."""
+    return Ledger.of(outputs.cohort.status, outputs.cohort.reasons)
+
+
+def plausible_rows(outputs: Outputs) -> np.ndarray:
+    return outputs.cohort.status == Status.OK

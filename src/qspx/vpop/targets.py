@@ -1,0 +1,206 @@
+"""What a population should look like: targets, each with its uncertainty where the sample size is known.
+
+A target turns the outputs of patients into features whose weighted means it knows: E_w[a(y)] = b, with S the covariance
+of b. Features have no unit: shares, and powers of standardised outputs.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from qspx.vpop.outputs import Outputs, PopulationError
+
+Numbers: TypeAlias = Sequence[float] | np.ndarray
+
+
+class Features(NamedTuple):
+    """Of patients: `matrix` (subjects, features); of the target: `target` (features,), its `covariance` (features,
+    features; zero where the sample size is not known), and `labels`."""
+
+    matrix: np.ndarray
+    target: np.ndarray
+    covariance: np.ndarray
+    labels: tuple[str, ...]
+
+
+class AbstractTarget(abc.ABC):
+    """A piece of what is known of real patients. `names` are the outputs it speaks of."""
+
+    names: tuple[str, ...]
+
+    @abc.abstractmethod
+    def features(self, values: np.ndarray) -> Features:
+        """For outputs `values` (subjects, names), all finite."""
+
+
+def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
+    """The features of all targets side by side, for the usable patients; targets count as independent."""
+    if not targets:
+        raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
+    usable = outputs.usable
+    if not usable.any():
+        raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
+    parts = [t.features(outputs.columns(t.names)[usable]) for t in targets]
+    sizes = [len(p.target) for p in parts]
+    covariance = np.zeros((sum(sizes), sum(sizes)))
+    at = 0
+    for part, size in zip(parts, sizes, strict=True):
+        covariance[at : at + size, at : at + size] = part.covariance
+        at += size
+    return Features(
+        np.concatenate([p.matrix for p in parts], axis=1),
+        np.concatenate([p.target for p in parts]),
+        covariance,
+        tuple(label for p in parts for label in p.labels),
+    )
+
+
+def _sample_size(n: float | None) -> float:
+    if n is not None and not n > 1:
+        raise PopulationError(f"Argument `n` must be the number of people behind the target (> 1), but is {n}.")
+    return np.inf if n is None else float(n)
+
+
+def _shares_covariance(shares: np.ndarray, n: float | None) -> np.ndarray:
+    """Of shares of a multinomial sample."""
+    return (np.diag(shares) - np.outer(shares, shares)) / _sample_size(n)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeanSd(AbstractTarget):
+    """Mean and standard deviation of one output; both are matched. `log`: of its logarithm.
+
+    With sample size `n`: variance of the mean sd²/n, of the second moment about the mean 2 sd⁴/n (normal)."""
+
+    name: str
+    mean: float
+    sd: float
+    n: float | None = None
+    log: bool = False
+
+    def __post_init__(self):
+        if not self.sd > 0:
+            raise PopulationError(f"Argument `sd` of the target of `{self.name}` must be > 0, but is {self.sd}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.name,)
+
+    def features(self, values):
+        x = np.log(values[:, 0]) if self.log else values[:, 0]
+        z = (x - self.mean) / self.sd
+        size = _sample_size(self.n)
+        return Features(
+            np.stack([z, z**2], axis=1),
+            np.array([0.0, 1.0]),
+            np.diag([1.0 / size, 2.0 / size]),
+            (f"{self.name}: mean", f"{self.name}: second moment"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bins(AbstractTarget):
+    """Shares of people in the bins of one output: `edges` (bins + 1,), increasing, the outer ones may be infinite; a
+    bin holds its lower edge. `shares` (bins,) sum to one."""
+
+    name: str
+    edges: Numbers
+    shares: Numbers
+    n: float | None = None
+
+    def __post_init__(self):
+        edges, shares = np.asarray(self.edges, float), np.asarray(self.shares, float)
+        if len(edges) != len(shares) + 1 or not np.all(np.diff(edges) > 0):
+            raise PopulationError(
+                f"the bins of `{self.name}` need increasing `edges`, one more than `shares`, but have {len(edges)} and "
+                f"{len(shares)}. Edges that are tied must be merged, and their shares added."
+            )
+        if not (np.all(shares >= 0) and abs(shares.sum() - 1) < 1e-6):
+            raise PopulationError(
+                f"the shares of `{self.name}` must be >= 0 and sum to one, but sum to {shares.sum()}."
+            )
+        object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "shares", shares / shares.sum())
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.name,)
+
+    def features(self, values):
+        edges, shares = np.asarray(self.edges), np.asarray(self.shares)
+        labels = tuple(f"{self.name} in [{a:.6g}, {b:.6g})" for a, b in zip(edges, edges[1:], strict=False))
+        return Features(in_bins(values[:, 0], edges), shares, _shares_covariance(shares, self.n), labels)
+
+
+def in_bins(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """One column per bin, 1 where x is in it (lower edge included), shape (n, bins)."""
+    return ((x[:, None] >= edges[:-1]) & (x[:, None] < edges[1:])).astype(float)
+
+
+def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = None) -> Bins:
+    """Quantiles of one output as bins: a share `levels[k]` of people lies below `values[k]`. Tied values are merged."""
+    x, last = np.unique(np.asarray(values, float)[::-1], return_index=True)
+    p = np.asarray(levels, float)[::-1][last]  # of tied values, the highest level
+    if np.any(np.diff(p) <= 0) or np.any((p <= 0) | (p >= 1)):
+        raise PopulationError(f"Argument `levels` of `{name}` must increase between 0 and 1, but is {list(levels)}.")
+    return Bins(name, np.concatenate([[-np.inf], x, [np.inf]]), np.diff(np.concatenate([[0.0], p, [1.0]])), n)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Correlation(AbstractTarget):
+    """Correlation of two outputs whose means and SDs are known (and matched by targets of their own)."""
+
+    names: tuple[str, str]
+    correlation: float
+    means: tuple[float, float]
+    sds: tuple[float, float]
+    n: float | None = None
+    log: bool = False
+
+    def __post_init__(self):
+        if not -1 < self.correlation < 1:
+            raise PopulationError(f"Argument `correlation` must lie between -1 and 1, but is {self.correlation}.")
+
+    def features(self, values):
+        z = ((np.log(values) if self.log else values) - np.array(self.means)) / np.array(self.sds)
+        variance = (1 + self.correlation**2) / _sample_size(self.n)
+        label = f"correlation of {self.names[0]} and {self.names[1]}"
+        return Features(z[:, :1] * z[:, 1:], np.array([self.correlation]), np.array([[variance]]), (label,))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Density2D(AbstractTarget):
+    """Shares of people in the cells of two outputs: `edges` of each, `shares` (bins of the first, of the second)."""
+
+    names: tuple[str, str]
+    edges: tuple[Numbers, Numbers]
+    shares: np.ndarray
+    n: float | None = None
+
+    def __post_init__(self):
+        # the checks are those of one-dimensional bins, on the margins
+        shares = np.asarray(self.shares, float)
+        for axis in (0, 1):
+            Bins(self.names[axis], self.edges[axis], shares.sum(axis=1 - axis))
+        if not np.all(shares >= 0):
+            raise PopulationError(f"the shares of {self.names} must be >= 0.")
+        object.__setattr__(self, "shares", shares / shares.sum())
+
+    def features(self, values):
+        a, b = (in_bins(values[:, i], np.asarray(self.edges[i], float)) for i in (0, 1))
+        cells = (a[:, :, None] * b[:, None, :]).reshape(len(values), -1)
+        shares = self.shares.ravel()
+        labels = tuple(f"{self.names[0]} bin {i}, {self.names[1]} bin {j}" for i, j in np.ndindex(*self.shares.shape))
+        return Features(cells, shares, _shares_covariance(shares, self.n), labels)
+
+
+def Survival(name: str, times: Numbers, surviving: Numbers, n: float | None = None) -> Bins:
+    """Share of people without an event up to each time (Kaplan-Meier, say); the output `name` is the time of the event,
+    infinite (or beyond the last time) where there is none."""
+    s = np.concatenate([[1.0], np.asarray(surviving, float), [0.0]])
+    return Bins(name, np.concatenate([[-np.inf], np.asarray(times, float), [np.inf]]), -np.diff(s), n)

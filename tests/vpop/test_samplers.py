@@ -1,0 +1,203 @@
+"""Samplers on a model whose outputs are known functions of its parameters."""
+
+import dataclasses
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspx
+import qspx.vpop
+from qspx._status import Status
+from qspx.vpop import (
+    AbstractSampler,
+    AbstractSimulator,
+    Annealing,
+    Genetic,
+    Independent,
+    LatinHypercube,
+    LogNormalLaw,
+    MaximumEntropy,
+    Metropolis,
+    NestedAnnealing,
+    Plausibility,
+    PopulationError,
+    PopulationProblem,
+    PushForward,
+    Rows,
+    Screening,
+    Sobol,
+    Twins,
+)
+from qspx.vpop.sampler import violation_score
+
+NAMES = ("x", "y")
+W = np.array([[1.0, 0.5], [0.0, 1.0], [0.6, -0.5]])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Exponential(AbstractSimulator):
+    """x and y are exponentials of sums of the first three parameters; the solve "fails" where their sum is above 6."""
+
+    model: qspx.AbstractModel
+    names: tuple[str, ...] = NAMES
+
+    def traced(self, theta):
+        ok = theta[:, :3].sum(axis=1) < 6.0
+        safe = jnp.where(ok[:, None], theta[:, :3], 0.0)
+        return jnp.where(ok[:, None], jnp.exp(safe @ jnp.asarray(W)), jnp.nan), jnp.where(ok, 0, int(Status.DT_MIN))
+
+
+LAW = LogNormalLaw(NAMES, np.array([0.4, -0.2]), np.array([[0.5, 0.2], [0.2, 0.6]]), n=400)
+ALL = {
+    "screening": Screening(batch=512),
+    "SA": Annealing(steps=100),
+    "NSA": NestedAnnealing(steps=100),
+    "MH": Metropolis(),
+    "GA": Genetic(population=600, generations=10),
+    "twins": Twins(),
+    "push-forward": PushForward(steps=80, batch=128),
+}
+every_sampler = pytest.mark.parametrize("name", ALL)
+
+
+@pytest.fixture(scope="module")
+def gaussian(plain):
+    """Parameters standard normal."""
+    prior = qspx.Joint({k: qspx.Normal(0.0, 1.0) for k in "abc"})
+    return PopulationProblem(Exponential(plain), prior, Plausibility({"x": (0.1, 12.0), "y": (0.1, 12.0)}), [LAW])
+
+
+@pytest.fixture(scope="module")
+def boxed(plain):
+    """Parameters uniform in a box without negative numbers, as annealing needs it."""
+    prior = qspx.Joint({k: qspx.Uniform(0.0, 2.0) for k in "abc"})
+    law = dataclasses.replace(LAW, mean=np.array([1.6, 0.8]))
+    return PopulationProblem(Exponential(plain), prior, Plausibility({"x": (1.5, 20.0), "y": (0.5, 8.0)}), [law])
+
+
+@pytest.fixture(scope="module")
+def found(boxed):
+    return {name: sampler.sample(boxed, 200, key=1) for name, sampler in ALL.items()}
+
+
+def test_every_sampler_is_here():
+    classes = [c for _, c in inspect.getmembers(qspx.vpop, inspect.isclass) if issubclass(c, AbstractSampler)]
+    assert {c for c in classes if not inspect.isabstract(c)} == {type(s) for s in ALL.values()}
+
+
+@every_sampler
+def test_patients_are_plausible_and_in_the_box(name, found, boxed):
+    outputs = found[name]
+    drawn = outputs.cohort.theta[:, boxed.columns]
+    assert 150 <= len(outputs) and (drawn >= 0.0).all() and (drawn <= 2.0 + 1e-12).all()
+    values = outputs.values[outputs.usable]
+    assert boxed.plausibility.inside(values).all()
+    np.testing.assert_allclose(values, np.exp(drawn[outputs.usable] @ W), rtol=1e-12)
+
+
+@every_sampler
+def test_everyone_is_accounted_for(name, found):
+    outputs = found[name]
+    about = outputs.details
+    assert about["evaluations"] >= len(outputs) * (name != "push-forward")
+    assert 0 < about["strictly_plausible"] <= 1.0
+    assert outputs.ledger.total >= outputs.usable.sum() == (outputs.cohort.status == Status.OK).sum()
+
+
+@every_sampler
+def test_same_key_same_patients(name, found, boxed):
+    again = ALL[name].sample(boxed, 200, key=1)
+    np.testing.assert_array_equal(again.cohort.theta, found[name].cohort.theta)
+    other = ALL[name].sample(boxed, 200, key=2)
+    assert not np.array_equal(other.cohort.theta, found[name].cohort.theta)
+
+
+def test_screening_keeps_the_prior(gaussian):
+    outputs = Screening(batch=2048).sample(gaussian, 3000, key=0)
+    reasons = outputs.ledger.reasons[Status.IMPLAUSIBLE]
+    assert set(reasons) == {"x below 0.1", "x above 12", "y below 0.1", "y above 12"}
+    z = np.random.default_rng(0).normal(size=(200_000, 3))
+    inside = gaussian.plausibility.inside(np.exp(z @ W))
+    assert outputs.details["plausible_share"] == pytest.approx(inside.mean(), abs=0.02)
+    assert outputs.ledger.ok / outputs.ledger.total == outputs.details["plausible_share"]
+    np.testing.assert_allclose(outputs.cohort.theta[:, :3].mean(axis=0), z[inside].mean(axis=0), atol=0.07)
+
+
+def test_screening_gives_up_with_the_counts(plain, gaussian):
+    impossible = dataclasses.replace(gaussian, plausibility=Plausibility({"x": (1e4, 2e4)}))
+    with pytest.raises(PopulationError, match="0 of 1024 draws were plausible.*implausible"):
+        Screening(batch=512, at_most=1024).sample(impossible, 10, key=0)
+
+
+def test_scores_of_allen_2016(boxed):
+    """The middle scores -1 before it is cut at zero; the bounds score zero; one half-width further out, 3 (h/m)²."""
+    values = np.array([[10.75, 4.25], [1.5, 8.0], [20.0 + 9.25, 4.25], [np.nan, 1.0]])
+    found = violation_score(boxed, values)
+    np.testing.assert_allclose(found[:3], [0.0, 0.0, 3 * (9.25 / 10.75) ** 2], atol=1e-12)
+    assert found[3] == np.inf
+
+
+def test_metropolis_is_a_chain(boxed):
+    outputs = Metropolis().sample(boxed, 400, key=0)
+    assert outputs.details["lag_one"] > 0.5 and outputs.details["autocorrelation_size"] < 200
+    assert outputs.details["start"].startswith("first plausible")
+
+
+def test_twins_of_a_linear_model_are_draws_of_the_conditional_prior(gaussian):
+    """Given y, z is normal with mean A+ y and covariance I - A+ A, A+ the pseudo-inverse."""
+    y = np.array([0.7, -0.3])
+    one = dataclasses.replace(gaussian, targets=(Rows(NAMES, np.exp(np.stack([y, y + [1e-9, -1e-9]]))),))
+    outputs = Twins().sample(one, 4000, key=0)
+    z = outputs.cohort.theta[:, :3]
+    inverse = np.linalg.pinv(W.T)
+    assert outputs.details["reached"] == 1.0
+    assert np.abs(np.log(outputs.values) - y).max() < 0.01
+    np.testing.assert_allclose(z.mean(axis=0), inverse @ y, atol=0.03)
+    np.testing.assert_allclose(np.cov(z.T), np.eye(3) - inverse @ W.T, atol=0.03)
+
+
+def test_twins_name_those_out_of_reach(gaussian):
+    rows = np.array([[1.0, 1.0], [0.05, 1.0], [2.0, 0.5], [3.0, 30.0]])  # the second and the last break a bound
+    outputs = Twins(rounds=2).sample(dataclasses.replace(gaussian, targets=(Rows(NAMES, rows),)), 4, key=0)
+    assert sorted(outputs.details["unreached"]) == [1, 3]
+    np.testing.assert_allclose(outputs.values, rows[outputs.details["twin_of"]], rtol=0.01)
+
+
+def test_twins_of_a_law_have_the_law(gaussian):
+    outputs = Twins().sample(gaussian, 1000, key=0)
+    z = LAW.scores(outputs.values)
+    assert outputs.details["reached"] > 0.98
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.05)
+    np.testing.assert_allclose(np.corrcoef(z.T), LAW.correlation, atol=0.05)
+
+
+def test_push_forward_reaches_the_law(gaussian):
+    outputs = PushForward(steps=200).sample(gaussian, 1000, key=0)
+    z = LAW.scores(outputs.values)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.15)
+    np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
+    assert outputs.details["plausible_share"] > 0.9
+    vpop = MaximumEntropy().fit(outputs, [LAW], key=0)
+    assert vpop.effective_size > 0.8 * len(outputs) and not vpop.unreached
+
+
+@pytest.mark.parametrize("design", [Independent(), LatinHypercube(), Sobol()], ids=lambda d: type(d).__name__)
+def test_designs(design):
+    points = design.points(256, 3, 5)
+    assert points.shape == (256, 3) and (points > 0).all() and (points < 1).all()
+    np.testing.assert_array_equal(points, design.points(256, 3, 5))
+    np.testing.assert_allclose(points.mean(axis=0), 0.5, atol=0.06)
+    if not isinstance(design, Independent):  # one point in each of 256 slices
+        assert (np.sort(np.floor(points * 256), axis=0) == np.arange(256)[:, None]).all()
+
+
+def test_correlated_prior_has_its_correlation(plain):
+    prior = qspx.Joint({"a": qspx.LogNormal(1.0, 0.5), "b": qspx.LogNormal(2.0, 0.3)}, {("a", "b"): 0.7})
+    problem = PopulationProblem(Exponential(plain), prior, Plausibility({"x": (0, 100)}))
+    drawn = problem.quantiles(Sobol().points(4096, 2, 0))
+    assert np.corrcoef(np.log(drawn).T)[0, 1] == pytest.approx(0.7, abs=0.02)
+    slope = jax.jacfwd(lambda z: problem.drawn(z))(jnp.zeros((1, 2)))[0, :, 0]
+    assert np.isfinite(slope).all() and slope[1, 0] > 0
