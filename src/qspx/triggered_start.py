@@ -3,7 +3,7 @@
     g(x(t*), theta) = 0;   dt* = -(g_x S + g_theta) dtheta / (g_x f),   dx* = S dtheta + f dt*
 
 with S = dx/dtheta at fixed time and f the rates there. A subject that never gets there has status NOT_REACHED: that is
-not a failure of the solver, and such patients are rejected (Wang et al. 2021, doi 10.1136/jitc-2020-002100).
+not a failure of the solver, and such patients are rejected (as in the tumour models of Wang, Sové and Popel).
 """
 
 from __future__ import annotations
