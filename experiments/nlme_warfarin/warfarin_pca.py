@@ -1,6 +1,6 @@
 """Warfarin and the prothrombin complex activity: absorption with lag, one compartment, inhibited synthesis.
 
-O'Reilly, Aggeler, J Clin Invest 1963;42:1542-1551 (doi 10.1172/JCI104839) and O'Reilly, Aggeler, Circulation
+O'Reilly, Aggeler, Leong, J Clin Invest 1963;42:1542-1551 (doi 10.1172/JCI104839) and O'Reilly, Aggeler, Circulation
 1968;38:169-177 (doi 10.1161/01.CIR.38.1.169) measured single oral doses of 1.5 mg/kg; the turnover model with inhibited
 production is Jusko's type I (Dayneka, Garg, Jusko, J Pharmacokinet Biopharm 1993;21:457-478, doi 10.1007/BF01061691),
 here with complete inhibition at high concentrations. The typical values are where the fit of run.py starts.

@@ -11,6 +11,7 @@ from qspx.fih import Escalation, compare_doses
 from qspx.fih.qsp import Qsp
 
 
+@pytest.mark.slow
 def test_a_fitted_population_compares_doses():
     rng, rows = np.random.default_rng(2), []
     for i in range(40):

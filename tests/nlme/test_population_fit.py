@@ -62,6 +62,7 @@ def test_theophylline_from_near(fit):
     assert fit.matrices.condition < 10
 
 
+@pytest.mark.slow
 def test_theophylline_from_far(theo):
     # Absorption 30 times too slow, clearance 7 times and volume 6 times too large, all variances 4, error 7 times.
     x = theo.coordinates({"ka": 0.06, "CL": 20.0, "V": 200.0, "add": 5.0}, 4.0 * np.eye(3))
@@ -100,6 +101,7 @@ def test_a_fit_is_stored(fit, tmp_path):
     fit.save(tmp_path / "fit.json")
     again = PopulationFit.load(tmp_path / "fit.json", fit.objective)
     assert again.ofv == pytest.approx(fit.ofv, abs=1e-7)
+    assert again.converged and str(again).splitlines()[:3] == str(fit).splitlines()[:3]
     pd.testing.assert_frame_equal(again.table(), fit.table(), rtol=1e-5)
     other = dataclasses.replace(fit.problem, estimated=fit.problem.estimated[:3], residuals={"CP": Additive(0.5)})
     with pytest.raises(CalibrationError, match="were fitted, but"):
@@ -114,6 +116,7 @@ def test_a_fitted_population_is_sampled(fit):
     np.testing.assert_allclose(np.cov(logs.T), fit.omega, atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_linear_model_reaches_its_closed_optimum():
     # scipy minimises the closed form; full covariance of two random effects.
     from scipy.optimize import minimize
@@ -140,6 +143,7 @@ def test_a_linear_model_reaches_its_closed_optimum():
     assert found.individuals.parameters()["measurements"].iloc[-1] == 0 and len(found.individuals.eta) == 21
 
 
+@pytest.mark.slow
 def test_covariates_are_recovered():
     # 200 straight lines with effects of a number and of a group; estimates within 4 standard errors of the truth.
     rng, rows = np.random.default_rng(5), []

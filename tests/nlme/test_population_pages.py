@@ -29,6 +29,7 @@ def test_the_page(repo_root, capsys):
 def script(repo_root, name):
     place = repo_root / "experiments" / name / "run.py"
     spec = importlib.util.spec_from_file_location(name, place)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

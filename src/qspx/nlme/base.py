@@ -18,7 +18,7 @@ from qspx.nlme.individuals import Individuals, Jets
 from qspx.nlme.problem import PopulationProblem
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Evaluated:
     """The objective at one point.
 

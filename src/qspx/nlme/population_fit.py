@@ -152,8 +152,11 @@ class PopulationFit:
     @property
     def converged(self) -> bool:
         """Whether the best search ended by itself, and every individual's search for its random effects did."""
-        best = min(self.searches, key=lambda s: s.end.value)
-        return bool(best.converged and self.evaluated.converged.all())
+        return bool(self._best.converged and self.evaluated.converged.all())
+
+    @property
+    def _best(self) -> Search:
+        return min(self.searches, key=lambda s: s.end.value)
 
     @property
     def ledger(self) -> Ledger:
@@ -240,11 +243,11 @@ class PopulationFit:
 
     def __str__(self) -> str:
         frame = self.table().drop(columns=["at_bound", "robust_se"], errors="ignore")
-        best = int(np.argmin([s.end.value for s in self.searches]))
+        best = self.searches.index(self._best)
         lines = [
             f"{self.objective.method.name} fit of {self.problem.model.name}: {self.problem.data}",
             f"OFV {self.ofv:.4f} (-2LL {self.minus_two_log_likelihood:.4f}, AIC {self.aic:.2f}, BIC {self.bic:.2f})",
-            f"{'converged' if self.converged else 'NOT converged'} after {self.searches[best].evaluations} evaluations"
+            f"{'converged' if self.converged else 'NOT converged'} after {self._best.evaluations} evaluations"
             f" (start {best + 1} of {len(self.searches)}); {self.ledger}",
             frame.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep=""),
             "epsilon shrinkage (%): "
@@ -270,6 +273,9 @@ class PopulationFit:
             "names": list(self.problem.names),
             "ids": [str(i) for i in self.problem.data.ids],
             "ofv": self.ofv,
+            "evaluations": self._best.evaluations,
+            "promised": self._best.promised,
+            "converged": self._best.converged,
             "x": e.x.tolist(),
             "z": e.z.tolist(),
             "r": None if m is None else m.r.tolist(),
@@ -305,4 +311,5 @@ class PopulationFit:
         matrices = None
         if found["r"] is not None:
             matrices = Matrices(np.array(found["r"]), np.array(found["s"]), np.array(found["free"]))
-        return cls(objective, evaluated, (Search(evaluated.x, evaluated, 1, float("nan"), True),), matrices)
+        search = Search(evaluated.x, evaluated, found["evaluations"], found["promised"], found["converged"])
+        return cls(objective, evaluated, (search,), matrices)

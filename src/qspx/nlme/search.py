@@ -19,7 +19,7 @@ from qspx.nlme.base import Evaluated, PopulationObjective
 LONGEST = 1.0  # of a step in a coordinate on a logarithm; elsewhere a quarter of the width between its bounds
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Search:
     """One search: where it began and ended, how many evaluations, and the decrease that a further step promises."""
 

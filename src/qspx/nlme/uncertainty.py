@@ -15,7 +15,7 @@ from qspx.nlme.base import Evaluated, PopulationObjective
 STEP = 1e-3  # of a coordinate on a logarithm; elsewhere times the coordinate's size
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Matrices:
     """R and S on the coordinates, shape (coordinates, coordinates), where coordinates at a bound have zero rows; `free`
     says which have not, (coordinates,)."""
