@@ -37,7 +37,9 @@ class PopulationData:
     Args:
         model: whose observables were measured.
         ids: identifiers, (individuals,).
-        regimens: what each was given, (individuals,).
+        regimens: what each was given, (individuals,); with a reset where it starts, if that is after time 0.
+        begin: when each starts from the model's initial values: its first record, in the model's time unit,
+            (individuals,).
         theta: parameters as far as the table says them, else typical ones, shape (individuals, parameters).
         endpoints: observables that were measured.
         individual: of each measurement, whose it is, shape (measurements,); sorted by individual and time.
@@ -52,6 +54,7 @@ class PopulationData:
     model: AbstractModel
     ids: tuple[int | float | str, ...]
     regimens: tuple[Regimen, ...]
+    begin: np.ndarray
     theta: np.ndarray
     endpoints: tuple[str, ...]
     individual: np.ndarray
@@ -109,7 +112,8 @@ class PopulationData:
         return cls(
             model,
             table.ids,
-            table.regimens,
+            tuple(table.regimen_from_zero(s) for s in range(len(table))),
+            np.array([in_model_time(float(table.time[i]), time_unit, model) for i in table.first[:-1]]),
             table.theta,
             names,
             individual[seen][order],
@@ -124,6 +128,12 @@ class PopulationData:
     def __len__(self) -> int:
         """Number of individuals."""
         return len(self.ids)
+
+    @property
+    def initial(self) -> np.ndarray:
+        """Of each measurement, whether it shows the initial values: it stands above everything that is given at the
+        individual's first record; (measurements,)."""
+        return self.before & (self.time == self.begin[self.individual])
 
     def runs(self) -> tuple[Runs, np.ndarray]:
         """The run of each individual, and of each measurement its column among the run's samples, (measurements,)."""
