@@ -66,9 +66,16 @@ def test_doses_measurements_units_and_order():
         (lambda f: f.assign(what="c"), "no entry for DVID 'c'"),
         (lambda f: f.drop(columns="what").assign(other=1), "no such column"),
         (lambda f: f.drop(columns="dv"), "no column DV"),
-        (lambda f: f.assign(dv="."), "holds no measurement"),
-        (lambda f: f.assign(cens=[0, 0, 2, 0, 0, 0, 0]), "CENS must hold 0, 1"),
+        (lambda f: f.assign(evid=2, amt=0), "holds no observation"),
+        (lambda f: f.assign(dv="."), "row 2, column `DV`: a number was expected, but `.` was given.*MDV 1"),
+        (lambda f: f.assign(dv="<0.25"), "row 2, column `DV`: a finite number was.*`<0.25` was given.*LLOQ|lloq"),
+        (lambda f: f.assign(cens=[0, 0, 2, 0, 0, 0, 0]), "row 4, column `CENS`:.*1 .below., -1"),
+        (lambda f: f.assign(BLQ=0), "columns `CENS` and `BLQ`.*columns={'BLQ': None}"),
         (lambda f: f.assign(sex=["f", "m", "f", "f", "m", "m", "m"]), "row 3, column `sex`: 'f' was expected"),
+        (
+            lambda f: f.assign(sex=["f"] * 4 + [np.nan] * 3),
+            "row 6, column `sex`: the covariate is missing for indi.* 2",
+        ),
         (lambda f: f.drop(columns="sex"), "names column `sex`"),
     ],
 )
@@ -79,9 +86,51 @@ def test_faults_of_data_are_named(change, message):
         read(f, columns=columns)
 
 
+def test_values_below_a_limit_are_read_as_measurements_are():
+    # By hand: LLOQ is the limit, of a value below it, a missing one, and one that is marked; CENS -1 is above.
+    f = pd.DataFrame(
+        {
+            "ID": [1, 1, 1, 1, 2, 2, 2],
+            "TIME": [0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0],
+            "AMT": [100, 0, 0, 0, 0, 0, 0],
+            "DV": [".", 0.1, ".", 0.0, 5.0, 0.3, "."],
+            "BLQ": [0, 0, 0, 1, -1, 0, 0],
+            "lloq": [".", 0.25, 0.25, 0.25, ".", 0.25, "."],
+            "MDV": [1, 0, 0, 0, 0, 0, 1],
+        }
+    )
+    given = dict(unit="mg", time_unit="h")
+    data = PopulationData.read(f, Oral(), Endpoint("CP", "ug/L"), **given)
+    np.testing.assert_allclose(data.value, [0.00025, 0.00025, 0.00025, 0.005, 0.0003])
+    assert data.censored.tolist() == [-1, -1, -1, 1, 0] and data.left_out == 1
+    assert str(data) == "2 individuals, 5 measurements (5 of CP; 4 censored); 1 records with MDV 1 left out"
+    same = qspx.Measurements.from_events(qspx.EventTable.read(f, Oral(), **given), "CP", units="ug/L")
+    np.testing.assert_array_equal(data.value, same.value)
+    np.testing.assert_array_equal(data.censored, same.censored)
+    other = PopulationData.read(
+        f.rename(columns={"BLQ": "LIM", "lloq": "QL"}),
+        Oral(),
+        Endpoint("CP", "ug/L"),
+        columns={"LIM": "CENS", "QL": "LLOQ"},
+        **given,
+    )
+    np.testing.assert_array_equal(data.value, other.value)
+    with pytest.raises(CalibrationError, match=r"row 4, column `DV`: a number was expected, but `\.` was given"):
+        PopulationData.read(f, Oral(), Endpoint("CP"), columns={"lloq": None}, **given)
+
+
+def test_a_file_is_read_as_its_frame_is(tmp_path):
+    frame().to_csv(tmp_path / "data.csv", index=False)
+    here, there = read(), read(tmp_path / "data.csv")
+    for name in ("individual", "time", "before", "endpoint", "value", "censored"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
+    assert str(here) == str(there) and here.ids == there.ids
+    assert here.covariates["sex"].tolist() == there.covariates["sex"].tolist()
+
+
 def test_a_measurement_between_two_doses_of_its_time_is_refused():
     f = pd.DataFrame({"ID": 1, "TIME": 0.0, "AMT": [1, 0, 1], "EVID": [1, 0, 1], "DV": [None, 1.0, None]})
-    with pytest.raises(CalibrationError, match="row 3: this measurement stands between"):
+    with pytest.raises(CalibrationError, match="row 3: the observation stands between"):
         PopulationData.read(f, Oral(), Endpoint("CP"), unit="mg", time_unit="h")
 
 
