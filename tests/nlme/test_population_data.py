@@ -138,7 +138,6 @@ PROBLEM_FAULTS = {
     "is neither a parameter": dict(estimated=[Estimated(n, (0.1, 1.0), 0.5) for n in ("sd", "typo")]),
     "is named by a residual error": dict(residuals={"Y": Additive("sx")}),
     "has `sd` twice": dict(estimated=[Estimated("sd", (0.1, 1.0), 0.5)] * 2),
-    "needs a `value`": dict(estimated=[Estimated("sd", (0.1, 1.0))]),
     "lacks `Y`": dict(residuals={}),
     "names `Z`, which was not measured": dict(residuals={"Z": Additive("sd"), "Y": Additive("sd")}),
     "normal or log-normal errors": dict(residuals={"Y": Additive("sd", StudentNoise(4.0))}),
@@ -183,12 +182,34 @@ def test_covariate_columns():
     np.testing.assert_allclose(LinearEffect("CL", "WT", 0.1, centre=70.0).column(x), [-35.0, 0.0, 70.0])
     sexes = np.array(["f", "m", "f"], dtype=object)
     np.testing.assert_allclose(CategoryEffect("CL", "SEX", 0.1, level="f").column(sexes), [1.0, 0.0, 1.0])
-    with pytest.raises(CalibrationError, match="no individual has"):
-        CategoryEffect("CL", "SEX", 0.1, level="x").column(sexes)
-    with pytest.raises(CalibrationError, match="use CategoryEffect"):
-        PowerEffect("CL", "SEX", 0.1).column(sexes)
-    with pytest.raises(CalibrationError, match="must be positive"):
-        PowerEffect("CL", "WT", 0.1).column(x - 35.0)
+    ids = (7, 8, 9)
+    with pytest.raises(CalibrationError, match="is 'x', which no individual has; they have 'f', 'm'"):
+        CategoryEffect("CL", "SEX", 0.1, level="x").check(sexes, ids)
+    with pytest.raises(CalibrationError, match="is 'f' in individual 7, one of 3 of 3.*use CategoryEffect"):
+        LinearEffect("CL", "SEX", 0.1).check(sexes, ids)
+    with pytest.raises(CalibrationError, match="`WT` must be a number > 0 .* but is -35.0 in individual 7, one of 2"):
+        PowerEffect("CL", "WT", 0.1).check(x - 70.0, ids)
+    PowerEffect("CL", "WT", 0.1).check(x, ids)
+
+
+def test_covariates_are_looked_at_when_the_problem_is_made():
+    f = line_data(3).assign(SEX=lambda d: d["ID"] % 2, WT=lambda d: d["ID"] - 2.0)
+    data = PopulationData.read(
+        f, Line(), Endpoint("Y"), unit="mg", time_unit="h", covariates=["X", "SEX", "WT"], columns={"X": None}
+    )
+    good = dataclasses.replace(lines(line_data(3), correlated=False), data=data)
+    for effect, message in {
+        CategoryEffect("slope", "SEX", 0.3, level=7): "is 7, which no individual has; they have 0.0, 1.0",
+        PowerEffect("slope", "WT", 0.3): "is -1.0 in individual 1, one of 2 of 4",
+    }.items():
+        with pytest.raises(CalibrationError, match=message):
+            dataclasses.replace(good, covariate_effects=[effect])
+
+
+def test_a_residual_error_without_a_value_starts_in_the_middle_of_its_bounds():
+    good = lines(line_data(3), correlated=False)
+    estimated = [*good.estimated[:2], Estimated("sd", (0.01, 100.0))]
+    assert dataclasses.replace(good, estimated=estimated).start[2] == pytest.approx(0.0, abs=1e-12)  # log 1
 
 
 def test_omega_goes_back_and_forth():

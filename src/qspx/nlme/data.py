@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx._checks import mapping
+from qspx._checks import names as named
 from qspx._dose_units import in_model_time
 from qspx._errors import CalibrationError, closest
 from qspx.calibrate.runs import Runs
@@ -20,6 +22,8 @@ from qspx.measured_events import observations
 from qspx.measured_table import MeasuredTable
 from qspx.measurements import read_values
 from qspx.model import AbstractModel
+from qspx.nlme.checks import of_kind
+from qspx.simulation import require_model
 from qspx.units import conversion
 
 if TYPE_CHECKING:
@@ -36,6 +40,11 @@ class Endpoint:
 
     observable: str
     unit: str | None = None
+
+    def __post_init__(self):
+        of_kind(self.observable, str, "observable` of `Endpoint")
+        if self.unit is not None:
+            of_kind(self.unit, str, "unit` of `Endpoint")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,6 +119,12 @@ class PopulationData:
         Raises:
             DoseError, CalibrationError: naming row and column.
         """
+        require_model(model)
+        endpoints = _checked_endpoints(endpoints)
+        of_kind(unit, str, "unit", 'For example "mg".')
+        of_kind(time_unit, str, "time_unit", 'For example "h".')
+        covariates = named(covariates, "covariates", CalibrationError)
+        mapping(columns or {}, "columns", CalibrationError, '{"CONC": "DV"}')
         cells, rows = read_cells(source)
         frame, columns = _own_columns(cells, dict(columns or {}))
         table = EventTable.read(
@@ -229,16 +244,26 @@ def _marked(table: EventTable) -> int:
     return int((marked & np.isin(table.evid, (OBSERVATION, OTHER))).sum())
 
 
+def _checked_endpoints(given: Any) -> Endpoint | dict[Any, Endpoint]:
+    """Raises `CalibrationError` for what is neither an endpoint nor maps to some."""
+    if isinstance(given, Mapping) and given:
+        for code, each in given.items():
+            of_kind(each, Endpoint, f"endpoints` for `{code}", 'For example {1: Endpoint("CP", "mg/L")}.')
+        return {plain(code): each for code, each in given.items()}
+    name = given if isinstance(given, str) else "CP"
+    of_kind(given, Endpoint, "endpoints", f'Write Endpoint("{name}", "UNIT OF DV"), or map DVID to several of them.')
+    return given
+
+
 def _endpoints(
-    given: Endpoint | Mapping[int | float | str, Endpoint], table: EventTable, seen: np.ndarray
+    given: Endpoint | dict[Any, Endpoint], table: EventTable, seen: np.ndarray
 ) -> tuple[list[Endpoint], tuple[str, ...]]:
     """The endpoint of each measurement, and the observables."""
     model = table.model
     if isinstance(given, Endpoint):
         endpoints, found = [given], [given] * len(seen)
     else:
-        by_code: dict[Any, Endpoint] = {plain(k): e for k, e in given.items()}
-        endpoints = list(by_code.values())
+        by_code, endpoints = given, list(given.values())
         if (cells := table.cells("DVID")) is None:
             raise CalibrationError(
                 "Argument `endpoints` tells measurements apart by DVID, but the data set has no such column. Name it "
