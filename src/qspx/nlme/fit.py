@@ -50,7 +50,7 @@ def fit_population(
         most: evaluations of the objective per search.
         uncertainty: whether standard errors are computed, by differences of the gradient: two evaluations per
             coordinate.
-        progress: show a bar; None: on a terminal only.
+        progress: show how many evaluations are done; None: a bar on a terminal, a line now and then elsewhere.
 
     Raises:
         CalibrationError: if an individual cannot be solved at any start; the message names it.
@@ -66,7 +66,8 @@ def fit_population(
     centre = problem.start if x is None else np.array(numbers(x, "x", CalibrationError))
     points = _around(problem, centre, starts, key)
     searches: list[Search] = []
-    with shown.report(f"{objective.method.name}", starts * most, show=progress) as reporter:
+    label = f"{objective.method.name}, evaluations (at most {starts * most})"
+    with shown.report(label, None, show=progress) as reporter:
         for point in points:
             searches.append(_searched(objective, point, tolerance, most, reporter.advance))
     best = min(searches, key=lambda s: s.end.value)
