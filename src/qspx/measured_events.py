@@ -37,7 +37,7 @@ def observations(table: EventTable, observables: Any, item: str | None) -> tuple
             "arm": ids[kept],
             "subject": ids[kept],
             "time": table.time[kept],
-            "value": frame["DV"].to_numpy()[kept],
+            "DV": frame["DV"].to_numpy()[kept],
             "before": [_is_before(table, int(i)) for i in kept],
             "row": table.rows[kept],
         }

@@ -92,7 +92,7 @@ class MeasuredTable:
         cells = [missing if gone else _plain(x) for x, gone in zip(self.frame[column], absent, strict=True)]
         return np.array(cells, dtype=object)
 
-    def numbers(self, item: str, missing: float = np.nan) -> np.ndarray:
+    def numbers(self, item: str, missing: float = np.nan, fix: str = "") -> np.ndarray:
         """Cells as finite numbers, shape (rows,); `missing` where the cell or the whole column is."""
         import pandas as pd
 
@@ -102,7 +102,7 @@ class MeasuredTable:
         absent = self.missing(column)
         cells = pd.Series(self.frame[column], dtype=object).mask(absent)
         found = np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=float)
-        self.require(absent | np.isfinite(found), item, "a finite number was expected")
+        self.require(absent | np.isfinite(found), item, "a finite number was expected", fix)
         return np.where(absent, missing, found)
 
     def codes(self, item: str) -> np.ndarray:
@@ -111,7 +111,7 @@ class MeasuredTable:
         if item not in self.columns:
             return found
         for i, cell in enumerate(self.text(item)):
-            word = str(cell).lower()
+            word = str(cell).lower().removesuffix(".0")
             if word in _WORDS:
                 found[i] = _WORDS[word]
             elif word in ("1", "-1", "0", ""):

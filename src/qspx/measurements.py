@@ -117,7 +117,7 @@ class Measurements:
         time = table.numbers("time")
         table.require(np.isfinite(time), "time", "a time was expected")
         factor, own = read_factors(table, model, observable, observed, units)
-        value, censored = _values(table)
+        value, censored = read_values(table)
         sd, n = table.numbers("sd"), table.numbers("n", 1.0)
         table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
         table.require((n >= 1) & (n == np.round(n)), "n", "a whole number >= 1 was expected")
@@ -324,13 +324,17 @@ def _time_unit(table: MeasuredTable, said: str | None) -> str:
     return text
 
 
-def _values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
-    """(value, or the limit where it is censored; censored)."""
-    value, lloq, censored = table.numbers("value"), table.numbers("lloq"), table.codes("censored")
+def read_values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
+    """(value, or the limit where it is censored; censored), each (rows,)."""
+    as_text = " Is it below a limit? Leave the cell blank, with the limit in `lloq`."
+    value, lloq, censored = table.numbers("value", fix=as_text), table.numbers("lloq"), table.codes("censored")
     below = (censored == -1) | ((censored == 0) & np.isfinite(lloq) & ~(value >= lloq))
     censored = np.where(below, -1, censored)
     limit = np.where(below & np.isfinite(lloq), lloq, value)
-    fix = " A value below the limit of quantification needs the limit, in `lloq`; a missing one has no place here."
+    fix = (
+        " A value below the limit of quantification needs the limit, in `lloq`; leave out the row of a missing one, or "
+        "mark it with MDV 1."
+    )
     table.require(np.isfinite(limit), "value", "a number was expected", fix)
     return limit, censored
 

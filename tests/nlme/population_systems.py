@@ -112,7 +112,7 @@ def line_data(n=8, seed=0):
         for t in [0.0, 1.0, 2.5, 4.0, 6.0][: 2 + i % 4]:
             rows.append({"ID": i + 1, "TIME": t, "DV": a + b * t + 0.4 * rng.normal(), "X": float(i)})
     rows.append({"ID": n + 1, "TIME": 1.0, "DV": np.nan, "X": 3.0})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(MDV=lambda d: d["DV"].isna().astype(int))
 
 
 def line_ofv(frame, intercept, slope, sd, omega):

@@ -66,9 +66,16 @@ def test_doses_measurements_units_and_order():
         (lambda f: f.assign(what="c"), "no entry for DVID 'c'"),
         (lambda f: f.drop(columns="what").assign(other=1), "no such column"),
         (lambda f: f.drop(columns="dv"), "no column DV"),
-        (lambda f: f.assign(dv="."), "holds no measurement"),
-        (lambda f: f.assign(cens=[0, 0, 2, 0, 0, 0, 0]), "CENS must hold 0, 1"),
+        (lambda f: f.assign(evid=2, amt=0), "holds no observation"),
+        (lambda f: f.assign(dv="."), "row 2, column `DV`: a number was expected, but `.` was given.*MDV 1"),
+        (lambda f: f.assign(dv="<0.25"), "row 2, column `DV`: a finite number was.*`<0.25` was given.*LLOQ|lloq"),
+        (lambda f: f.assign(cens=[0, 0, 2, 0, 0, 0, 0]), "row 4, column `CENS`:.*1 .below., -1"),
+        (lambda f: f.assign(BLQ=0), "columns `CENS` and `BLQ`.*columns={'BLQ': None}"),
         (lambda f: f.assign(sex=["f", "m", "f", "f", "m", "m", "m"]), "row 3, column `sex`: 'f' was expected"),
+        (
+            lambda f: f.assign(sex=["f"] * 4 + [np.nan] * 3),
+            "row 6, column `sex`: the covariate is missing for indi.* 2",
+        ),
         (lambda f: f.drop(columns="sex"), "names column `sex`"),
     ],
 )
@@ -79,9 +86,51 @@ def test_faults_of_data_are_named(change, message):
         read(f, columns=columns)
 
 
+def test_values_below_a_limit_are_read_as_measurements_are():
+    # By hand: LLOQ is the limit, of a value below it, a missing one, and one that is marked; CENS -1 is above.
+    f = pd.DataFrame(
+        {
+            "ID": [1, 1, 1, 1, 2, 2, 2],
+            "TIME": [0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0],
+            "AMT": [100, 0, 0, 0, 0, 0, 0],
+            "DV": [".", 0.1, ".", 0.0, 5.0, 0.3, "."],
+            "BLQ": [0, 0, 0, 1, -1, 0, 0],
+            "lloq": [".", 0.25, 0.25, 0.25, ".", 0.25, "."],
+            "MDV": [1, 0, 0, 0, 0, 0, 1],
+        }
+    )
+    given = dict(unit="mg", time_unit="h")
+    data = PopulationData.read(f, Oral(), Endpoint("CP", "ug/L"), **given)
+    np.testing.assert_allclose(data.value, [0.00025, 0.00025, 0.00025, 0.005, 0.0003])
+    assert data.censored.tolist() == [-1, -1, -1, 1, 0] and data.left_out == 1
+    assert str(data) == "2 individuals, 5 measurements (5 of CP; 4 censored); 1 records with MDV 1 left out"
+    same = qspx.Measurements.from_events(qspx.EventTable.read(f, Oral(), **given), "CP", units="ug/L")
+    np.testing.assert_array_equal(data.value, same.value)
+    np.testing.assert_array_equal(data.censored, same.censored)
+    other = PopulationData.read(
+        f.rename(columns={"BLQ": "LIM", "lloq": "QL"}),
+        Oral(),
+        Endpoint("CP", "ug/L"),
+        columns={"LIM": "CENS", "QL": "LLOQ"},
+        **given,
+    )
+    np.testing.assert_array_equal(data.value, other.value)
+    with pytest.raises(CalibrationError, match=r"row 4, column `DV`: a number was expected, but `\.` was given"):
+        PopulationData.read(f, Oral(), Endpoint("CP"), columns={"lloq": None}, **given)
+
+
+def test_a_file_is_read_as_its_frame_is(tmp_path):
+    frame().to_csv(tmp_path / "data.csv", index=False)
+    here, there = read(), read(tmp_path / "data.csv")
+    for name in ("individual", "time", "before", "endpoint", "value", "censored"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
+    assert str(here) == str(there) and here.ids == there.ids
+    assert here.covariates["sex"].tolist() == there.covariates["sex"].tolist()
+
+
 def test_a_measurement_between_two_doses_of_its_time_is_refused():
     f = pd.DataFrame({"ID": 1, "TIME": 0.0, "AMT": [1, 0, 1], "EVID": [1, 0, 1], "DV": [None, 1.0, None]})
-    with pytest.raises(CalibrationError, match="row 3: this measurement stands between"):
+    with pytest.raises(CalibrationError, match="row 3: the observation stands between"):
         PopulationData.read(f, Oral(), Endpoint("CP"), unit="mg", time_unit="h")
 
 
@@ -89,7 +138,6 @@ PROBLEM_FAULTS = {
     "is neither a parameter": dict(estimated=[Estimated(n, (0.1, 1.0), 0.5) for n in ("sd", "typo")]),
     "is named by a residual error": dict(residuals={"Y": Additive("sx")}),
     "has `sd` twice": dict(estimated=[Estimated("sd", (0.1, 1.0), 0.5)] * 2),
-    "needs a `value`": dict(estimated=[Estimated("sd", (0.1, 1.0))]),
     "lacks `Y`": dict(residuals={}),
     "names `Z`, which was not measured": dict(residuals={"Z": Additive("sd"), "Y": Additive("sd")}),
     "normal or log-normal errors": dict(residuals={"Y": Additive("sd", StudentNoise(4.0))}),
@@ -134,12 +182,34 @@ def test_covariate_columns():
     np.testing.assert_allclose(LinearEffect("CL", "WT", 0.1, centre=70.0).column(x), [-35.0, 0.0, 70.0])
     sexes = np.array(["f", "m", "f"], dtype=object)
     np.testing.assert_allclose(CategoryEffect("CL", "SEX", 0.1, level="f").column(sexes), [1.0, 0.0, 1.0])
-    with pytest.raises(CalibrationError, match="no individual has"):
-        CategoryEffect("CL", "SEX", 0.1, level="x").column(sexes)
-    with pytest.raises(CalibrationError, match="use CategoryEffect"):
-        PowerEffect("CL", "SEX", 0.1).column(sexes)
-    with pytest.raises(CalibrationError, match="must be positive"):
-        PowerEffect("CL", "WT", 0.1).column(x - 35.0)
+    ids = (7, 8, 9)
+    with pytest.raises(CalibrationError, match="is 'x', which no individual has; they have 'f', 'm'"):
+        CategoryEffect("CL", "SEX", 0.1, level="x").check(sexes, ids)
+    with pytest.raises(CalibrationError, match="is 'f' in individual 7, one of 3 of 3.*use CategoryEffect"):
+        LinearEffect("CL", "SEX", 0.1).check(sexes, ids)
+    with pytest.raises(CalibrationError, match="`WT` must be a number > 0 .* but is -35.0 in individual 7, one of 2"):
+        PowerEffect("CL", "WT", 0.1).check(x - 70.0, ids)
+    PowerEffect("CL", "WT", 0.1).check(x, ids)
+
+
+def test_covariates_are_looked_at_when_the_problem_is_made():
+    f = line_data(3).assign(SEX=lambda d: d["ID"] % 2, WT=lambda d: d["ID"] - 2.0)
+    data = PopulationData.read(
+        f, Line(), Endpoint("Y"), unit="mg", time_unit="h", covariates=["X", "SEX", "WT"], columns={"X": None}
+    )
+    good = dataclasses.replace(lines(line_data(3), correlated=False), data=data)
+    for effect, message in {
+        CategoryEffect("slope", "SEX", 0.3, level=7): "is 7, which no individual has; they have 0.0, 1.0",
+        PowerEffect("slope", "WT", 0.3): "is -1.0 in individual 1, one of 2 of 4",
+    }.items():
+        with pytest.raises(CalibrationError, match=message):
+            dataclasses.replace(good, covariate_effects=[effect])
+
+
+def test_a_residual_error_without_a_value_starts_in_the_middle_of_its_bounds():
+    good = lines(line_data(3), correlated=False)
+    estimated = [*good.estimated[:2], Estimated("sd", (0.01, 100.0))]
+    assert dataclasses.replace(good, estimated=estimated).start[2] == pytest.approx(0.0, abs=1e-12)  # log 1
 
 
 def test_omega_goes_back_and_forth():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qspx._dose_units import in_model_time
 from qspx._errors import CalibrationError
 from qspx.dosing import Regimen
 from qspx.event_table import EventTable
@@ -72,9 +70,6 @@ def _subjects(table: EventTable, model: AbstractModel) -> dict[str, Given]:
     columns = [name for name in table.columns.values() if name in model.parameters]
     found = {}
     for s, subject in enumerate(table.ids):
-        regimen, begin = table.regimens[s], float(table.time[table.first[s]])
-        if in_model_time(begin, table.time_unit, model) > 0:
-            regimen = dataclasses.replace(regimen, resets=(begin, *regimen.resets))
         theta = {name: float(table.theta[s, model.parameter_index(name)]) for name in columns}
-        found[str(subject)] = Given(regimen, theta)
+        found[str(subject)] = Given(table.regimen_from_zero(s), theta)
     return found

@@ -32,10 +32,11 @@ def checked_estimated(estimated: Any, model: AbstractModel) -> tuple[Estimated, 
         raise CalibrationError(f"`{twice[0]}` is estimated twice; leave one out.")
     if not names:
         raise CalibrationError("Argument `estimated` must hold at least one Estimated, but it is empty.")
-    return tuple(_with_value(e, model) for e in estimated)
+    return tuple(with_value(e, model) for e in estimated)
 
 
-def _with_value(e: Estimated, model: AbstractModel) -> Estimated:
+def with_value(e: Estimated, model: AbstractModel) -> Estimated:
+    """With the value where a search starts: its own, else the model's, else the middle of its bounds."""
     if e.value is not None:
         return e
     low, high = e.bounds

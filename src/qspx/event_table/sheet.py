@@ -40,7 +40,7 @@ class Sheet:
     @classmethod
     def of(cls, source: Any, model: AbstractModel, columns: Mapping[str, str | None]) -> Sheet:
         """From a pandas frame, or from the path of a CSV file with one header row."""
-        frame, rows = _read_csv(source) if isinstance(source, str | Path) else _from_frame(source)
+        frame, rows = read_cells(source)
         if frame.empty:
             raise DoseError("the event table holds no record below its header.")
         items, parameters, ignored = _assign([str(c) for c in frame.columns], model, columns)
@@ -86,6 +86,11 @@ class Sheet:
 
     def where(self, record: int, column: str) -> str:
         return f"event table, row {self.rows[record]}, column `{column}`"
+
+
+def read_cells(source: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """(cells, number of each record's row in the file) of a pandas frame, or of the path of a CSV file."""
+    return _read_csv(source) if isinstance(source, str | Path) else _from_frame(source)
 
 
 def _has_clock(cells: pd.Series) -> bool:

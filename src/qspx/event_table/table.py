@@ -176,6 +176,12 @@ class EventTable:
         given = tuple(doses) or (self._nothing(subject),)
         return Regimen(given, self.time_unit, tuple(dict.fromkeys(resets)), self.covariates.of(mine))
 
+    def regimen_from_zero(self, subject: int) -> Regimen:
+        """What the subject receives in a run that begins at time 0: with a reset at its first record, where it starts
+        from the model's initial values."""
+        begin, regimen = float(self.time[self.first[subject]]), self.regimens[subject]
+        return dataclasses.replace(regimen, resets=(begin, *regimen.resets)) if begin > 0 else regimen
+
     def _nothing(self, subject: int) -> Dose:
         """A dose of amount 0, where a regimen needs one."""
         given = next((d for d in self.doses if d is not None), None)

@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx._checks import mapping
+from qspx._checks import names as named
 from qspx._dose_units import in_model_time
 from qspx._errors import CalibrationError, closest
 from qspx.calibrate.runs import Runs
 from qspx.dosing import Regimen
 from qspx.event_table import EventTable
-from qspx.event_table.records import DOSE, OBSERVATION, RESET, RESET_AND_DOSE, plain
+from qspx.event_table.records import OBSERVATION, OTHER, plain
+from qspx.event_table.sheet import read_cells
+from qspx.measured_events import observations
+from qspx.measured_table import MeasuredTable
+from qspx.measurements import read_values
 from qspx.model import AbstractModel
+from qspx.nlme.checks import of_kind
+from qspx.simulation import require_model
 from qspx.units import conversion
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+OWN = ("DVID", "CENS", "BLQ", "LLOQ")  # what is read here, besides the items of an event table
+_MISSING = ("", ".", "NA", "NAN", "<NA>", "NAT")  # as a covariate; "none" may be one, as of a medication
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +41,11 @@ class Endpoint:
     observable: str
     unit: str | None = None
 
+    def __post_init__(self):
+        of_kind(self.observable, str, "observable` of `Endpoint")
+        if self.unit is not None:
+            of_kind(self.unit, str, "unit` of `Endpoint")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PopulationData:
@@ -37,7 +54,9 @@ class PopulationData:
     Args:
         model: whose observables were measured.
         ids: identifiers, (individuals,).
-        regimens: what each was given, (individuals,).
+        regimens: what each was given, (individuals,); with a reset where it starts, if that is after time 0.
+        begin: when each starts from the model's initial values: its first record, in the model's time unit,
+            (individuals,).
         theta: parameters as far as the table says them, else typical ones, shape (individuals, parameters).
         endpoints: observables that were measured.
         individual: of each measurement, whose it is, shape (measurements,); sorted by individual and time.
@@ -47,11 +66,14 @@ class PopulationData:
         value: in the observable's unit, shape (measurements,); where `censored` is not 0, the limit.
         censored: 0 for a value, -1 for less than the limit, 1 for more, shape (measurements,).
         covariates: by name, one value per individual, each (individuals,).
+        left_out: how many records that give nothing are no measurements, because MDV is 1.
+        ignored: columns of the table that were not understood, and play no part.
     """
 
     model: AbstractModel
     ids: tuple[int | float | str, ...]
     regimens: tuple[Regimen, ...]
+    begin: np.ndarray
     theta: np.ndarray
     endpoints: tuple[str, ...]
     individual: np.ndarray
@@ -61,6 +83,8 @@ class PopulationData:
     value: np.ndarray
     censored: np.ndarray
     covariates: Mapping[str, np.ndarray]
+    left_out: int = 0
+    ignored: tuple[str, ...] = ()
 
     @classmethod
     def read(
@@ -77,8 +101,10 @@ class PopulationData:
     ) -> PopulationData:
         """Read a data set in the form of NONMEM, nlmixr2 or Monolix: doses as in `EventTable.read`, and measurements.
 
-        Measurements are the records with EVID 0 that have a number in DV (and no 1 in MDV). CENS 1 says that the value
-        is below DV, -1 that it is above (Monolix, nlmixr2). A table with neither AMT nor EVID holds measurements only.
+        Measurements are the records with EVID 0 and no 1 in MDV, as `Measurements.from_events` reads them. CENS (or
+        BLQ) 1 says that the value is below the limit, -1 that it is above (Monolix, nlmixr2); the limit is LLOQ, else
+        DV. A value below LLOQ, or a missing one beside it, is below the limit, too. Any other missing value is refused;
+        mark its record with MDV 1. A table with neither AMT nor EVID holds measurements only.
 
         Args:
             source: pandas frame, or path of a CSV file with one header row.
@@ -87,43 +113,59 @@ class PopulationData:
             unit: of AMT; see `EventTable.read`.
             time_unit: of TIME.
             covariates: columns with one value per individual, numbers or text.
-            columns: what columns of other names are, as in `EventTable.read`; also DVID and CENS.
+            columns: what columns of other names are, as in `EventTable.read`; also DVID, CENS, BLQ and LLOQ.
             compartments: what CMT means, as in `EventTable.read`.
 
         Raises:
             DoseError, CalibrationError: naming row and column.
         """
-        import pandas as pd
-
-        frame = source.reset_index(drop=True) if isinstance(source, pd.DataFrame) else pd.read_csv(source)
-        frame, columns, own = _own_columns(frame, dict(columns or {}))
+        require_model(model)
+        endpoints = _checked_endpoints(endpoints)
+        of_kind(unit, str, "unit", 'For example "mg".')
+        of_kind(time_unit, str, "time_unit", 'For example "h".')
+        covariates = named(covariates, "covariates", CalibrationError)
+        mapping(columns or {}, "columns", CalibrationError, '{"CONC": "DV"}')
+        cells, rows = read_cells(source)
+        frame, columns = _own_columns(cells, dict(columns or {}))
         table = EventTable.read(
             frame, model, unit=unit, time_unit=time_unit, columns=columns, compartments=compartments
         )
-        seen = _measured(table, frame, columns)
-        codes, names = _endpoints(endpoints, own.get("DVID"), seen, model)
-        value = _numbers(frame, columns, "DV")[seen]
+        table = dataclasses.replace(table, rows=rows)
+        found, _ = observations(table, None, None)
+        seen = np.searchsorted(rows, found["row"])
+        value, censored = read_values(MeasuredTable.of(found.drop(columns="row"), {}, found["row"].to_numpy()))
+        codes, names = _endpoints(endpoints, table, seen)
         factor = np.array([conversion(e.unit, model.outputs[e.observable].unit) if e.unit else 1.0 for e in codes])
         individual = np.repeat(np.arange(len(table)), np.diff(table.first))
         order = np.lexsort((table.time[seen], individual[seen]))  # stable: ties stay in the order of the table
+        used = (*OWN, *covariates)
         return cls(
             model,
             table.ids,
-            table.regimens,
+            tuple(table.regimen_from_zero(s) for s in range(len(table))),
+            np.array([in_model_time(float(table.time[i]), time_unit, model) for i in table.first[:-1]]),
             table.theta,
             names,
             individual[seen][order],
             np.array([in_model_time(float(t), time_unit, model) for t in table.time[seen]])[order],
-            np.array([_is_before(table, int(individual[i]), int(i)) for i in seen], dtype=bool)[order],
+            found["before"].to_numpy(bool)[order],
             np.array([names.index(e.observable) for e in codes], dtype=int)[order],
             (value * factor)[order],
-            -_cens(own.get("CENS"), seen)[order],
+            censored[order],
             {name: _covariate(table, frame, name) for name in covariates},
+            left_out=_marked(table),
+            ignored=tuple(c for c in table.ignored if c not in used and c not in columns),
         )
 
     def __len__(self) -> int:
         """Number of individuals."""
         return len(self.ids)
+
+    @property
+    def initial(self) -> np.ndarray:
+        """Of each measurement, whether it shows the initial values: it stands above everything that is given at the
+        individual's first record; (measurements,)."""
+        return self.before & (self.time == self.begin[self.individual])
 
     def runs(self) -> tuple[Runs, np.ndarray]:
         """The run of each individual, and of each measurement its column among the run's samples, (measurements,)."""
@@ -158,98 +200,86 @@ class PopulationData:
     def __str__(self) -> str:
         counts = [f"{(self.endpoint == k).sum()} of {name}" for k, name in enumerate(self.endpoints)]
         without = len(self) - len(np.unique(self.individual))
+        remarks = {
+            "individuals without a measurement": without,
+            "records with MDV 1 left out": self.left_out,
+        }
         censored = int((self.censored != 0).sum())
-        return (
+        parts = [
             f"{len(self)} individuals, {len(self.value)} measurements ({', '.join(counts)}"
-            f"{f'; {censored} censored' if censored else ''})"
-            f"{f'; {without} individuals without a measurement' if without else ''}"
-        )
+            f"{f'; {censored} censored' if censored else ''})",
+            *(f"{n} {what}" for what, n in remarks.items() if n),
+            *([f"columns ignored: {', '.join(self.ignored)}"] if self.ignored else []),
+        ]
+        return "; ".join(parts)
 
 
-def _own_columns(frame: pd.DataFrame, columns: dict) -> tuple[pd.DataFrame, dict, dict[str, np.ndarray]]:
-    """The frame with EVID where it lacks doses, columns that an event table understands, and DVID and CENS."""
-    own: dict[str, np.ndarray] = {}
-    for name in [str(c) for c in frame.columns]:
-        meaning = columns.get(name, name)
-        if meaning is not None and meaning.upper() in ("DVID", "CENS"):
-            own[meaning.upper()] = np.array([plain(x) for x in frame[name]], dtype=object)
-            columns[name] = None
-    items = {str(columns.get(c, c)).upper() for c in map(str, frame.columns)}
-    if not items & {"AMT", "EVID"}:
+def _own_columns(cells: pd.DataFrame, columns: dict[str, str | None]) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """The cells with EVID where they lack doses and what `OWN` holds by those names, and columns that an event table
+    understands."""
+    frame = cells
+    for name in map(str, cells.columns):
+        meaning = str(columns.get(name, name)).upper()
+        if columns.get(name, name) is None and name.upper() in OWN:
+            frame, _ = frame.drop(columns=name), columns.pop(name)
+        elif meaning in OWN:
+            if meaning != name and meaning in frame:
+                raise CalibrationError(
+                    f"columns `{meaning}` and `{name}` of the data set would both be `{meaning}`; leave one out with "
+                    f"columns={{{meaning!r}: None}}."
+                )
+            frame = frame.rename(columns={name: meaning})
+            columns.pop(name, None)
+            columns[meaning] = None
+    if not {str(columns.get(c, c)).upper() for c in map(str, frame.columns)} & {"AMT", "EVID"}:
         frame = frame.assign(EVID=0)
-    return frame, columns, own
+    return frame, columns
 
 
-def _numbers(frame: pd.DataFrame, columns: Mapping[str, str | None], item: str) -> np.ndarray:
-    """A data item as numbers, NaN where it has none, (records,)."""
-    import pandas as pd
-
-    for name in map(str, frame.columns):
-        if str(columns.get(name, name)).upper() == item:
-            return np.asarray(pd.to_numeric(frame[name], errors="coerce"), dtype=float)
-    raise CalibrationError(
-        f"the data set has no column {item}; its columns are {list(frame.columns)}. Say so with "
-        f"columns={{'THE COLUMN': '{item}'}}."
-    )
+def _marked(table: EventTable) -> int:
+    """How many records that give nothing have MDV 1."""
+    if (cells := table.cells("MDV")) is None:
+        return 0
+    marked = np.array([plain(x) == 1 for x in cells])
+    return int((marked & np.isin(table.evid, (OBSERVATION, OTHER))).sum())
 
 
-def _measured(table: EventTable, frame: pd.DataFrame, columns: Mapping[str, str | None]) -> np.ndarray:
-    """Numbers of the records that are measurements."""
-    value, missing = _numbers(frame, columns, "DV"), np.zeros(len(frame), bool)
-    if "MDV" in table.columns.values():
-        missing = np.nan_to_num(_numbers(frame, columns, "MDV")) != 0
-    seen = np.flatnonzero((table.evid == OBSERVATION) & ~missing & np.isfinite(value))
-    if not len(seen):
-        raise CalibrationError("the data set holds no measurement: no record with EVID 0 has a number in DV.")
-    return seen
+def _checked_endpoints(given: Any) -> Endpoint | dict[Any, Endpoint]:
+    """Raises `CalibrationError` for what is neither an endpoint nor maps to some."""
+    if isinstance(given, Mapping) and given:
+        for code, each in given.items():
+            of_kind(each, Endpoint, f"endpoints` for `{code}", 'For example {1: Endpoint("CP", "mg/L")}.')
+        return {plain(code): each for code, each in given.items()}
+    name = given if isinstance(given, str) else "CP"
+    of_kind(given, Endpoint, "endpoints", f'Write Endpoint("{name}", "UNIT OF DV"), or map DVID to several of them.')
+    return given
 
 
 def _endpoints(
-    given: Endpoint | Mapping, dvid: np.ndarray | None, seen: np.ndarray, model: AbstractModel
+    given: Endpoint | dict[Any, Endpoint], table: EventTable, seen: np.ndarray
 ) -> tuple[list[Endpoint], tuple[str, ...]]:
     """The endpoint of each measurement, and the observables."""
+    model = table.model
     if isinstance(given, Endpoint):
         endpoints, found = [given], [given] * len(seen)
     else:
-        by_code: dict[Any, Endpoint] = {plain(k): e for k, e in given.items()}
-        endpoints = list(by_code.values())
-        if dvid is None:
+        by_code, endpoints = given, list(given.values())
+        if (cells := table.cells("DVID")) is None:
             raise CalibrationError(
                 "Argument `endpoints` tells measurements apart by DVID, but the data set has no such column. Name it "
                 "with columns={'THE COLUMN': 'DVID'}, or give one Endpoint."
             )
-        unknown = [dvid[i] for i in seen if dvid[i] not in by_code]
-        if unknown:
-            raise CalibrationError(
-                f"Argument `endpoints` has no entry for DVID {unknown[0]!r}; it has {list(by_code)}. Add one, or set "
-                "MDV to 1 in these records."
-            )
-        found = [by_code[dvid[i]] for i in seen]
+        for i in seen:
+            if plain(cells[i]) not in by_code:
+                raise CalibrationError(
+                    f"event table, row {table.rows[i]}: Argument `endpoints` has no entry for DVID {plain(cells[i])!r};"
+                    f" it has {list(by_code)}. Add one, or set MDV to 1 in these records."
+                )
+        found = [by_code[plain(cells[i])] for i in seen]
     names = model.require_outputs(tuple(dict.fromkeys(e.observable for e in endpoints)))
     for e in endpoints:
         conversion(e.unit or model.outputs[e.observable].unit, model.outputs[e.observable].unit)
     return found, names
-
-
-def _is_before(table: EventTable, individual: int, record: int) -> bool:
-    """Whether a record stands before all that is given at its time."""
-    mine = table.records(individual)
-    acting = mine[np.isin(table.evid[mine], (DOSE, RESET, RESET_AND_DOSE)) & (table.time[mine] == table.time[record])]
-    if (acting > record).any() and (acting < record).any():
-        raise CalibrationError(
-            f"event table, row {table.rows[record]}: this measurement stands between two records that give something "
-            "at the same time, so it is neither before nor after them. Put it before or after both."
-        )
-    return bool((acting > record).any())
-
-
-def _cens(cens: np.ndarray | None, seen: np.ndarray) -> np.ndarray:
-    if cens is None:
-        return np.zeros(len(seen), dtype=int)
-    found = cens[seen]
-    if wrong := [x for x in found if x not in (-1, 0, 1)]:
-        raise CalibrationError(f"column CENS must hold 0, 1 (below) or -1 (above), but {wrong[0]!r} was found.")
-    return np.array(found, dtype=int)
 
 
 def _covariate(table: EventTable, frame: pd.DataFrame, name: str) -> np.ndarray:
@@ -259,14 +289,20 @@ def _covariate(table: EventTable, frame: pd.DataFrame, name: str) -> np.ndarray:
             f"Argument `covariates` names column `{name}`, which the data set lacks.{closest(name, frame.columns)}"
         )
     cells = [plain(x) for x in frame[name]]
-    for s in range(len(table)):
+    for s, subject in enumerate(table.ids):
         mine = table.records(s)
-        if other := [i for i in mine if cells[i] != cells[mine[0]]]:
-            raise CalibrationError(
-                f"data set, row {table.rows[other[0]]}, column `{name}`: {cells[mine[0]]!r} was expected, as in the "
-                f"individual's first record, but {cells[other[0]]!r} was found. A covariate of a population model has "
-                "one value per individual."
-            )
+        for i in mine:
+            if str(cells[i]).upper() in _MISSING:
+                raise CalibrationError(
+                    f"data set, row {table.rows[i]}, column `{name}`: the covariate is missing for individual "
+                    f"{subject}. Fill it in, in every record of the individual, or leave the individual out."
+                )
+            if cells[i] != cells[mine[0]]:
+                raise CalibrationError(
+                    f"data set, row {table.rows[i]}, column `{name}`: {cells[mine[0]]!r} was expected, as in the first "
+                    f"record of individual {subject}, but {cells[i]!r} was found. A covariate of a population model "
+                    "has one value per individual."
+                )
     found = [cells[i] for i in table.first[:-1]]
     numeric = all(isinstance(x, int | float) for x in found)
     return np.array(found, dtype=float if numeric else object)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from qspx import progress as shown
+from qspx._checks import numbers
 from qspx._errors import CalibrationError
 from qspx._precision import require_x64
-from qspx._status import Status
+from qspx._status import STATUS_ADVICE, Status
 from qspx.nlme.base import AbstractMethod, Evaluated, PopulationObjective
+from qspx.nlme.checks import of_kind, positive, whole
 from qspx.nlme.focei import FOCEI
 from qspx.nlme.population_fit import PopulationFit
 from qspx.nlme.problem import PopulationProblem
@@ -48,19 +50,24 @@ def fit_population(
         most: evaluations of the objective per search.
         uncertainty: whether standard errors are computed, by differences of the gradient: two evaluations per
             coordinate.
-        progress: show a bar; None: on a terminal only.
+        progress: show how many evaluations are done; None: a bar on a terminal, a line now and then elsewhere.
 
     Raises:
         CalibrationError: if an individual cannot be solved at any start; the message names it.
     """
     require_x64()
-    if starts < 1:
-        raise CalibrationError(f"Argument `starts` must be >= 1, but {starts} was given.")
+    of_kind(problem, PopulationProblem, "problem", "Make one from data and a model: PopulationProblem(data, ...).")
+    if method is not None:
+        of_kind(method, AbstractMethod, "method", "For example FOCEI(), or None.")
+    for name, value, least in (("starts", starts, 1), ("key", key, 0), ("most", most, 1)):
+        whole(value, least, name)
+    positive(tolerance, "tolerance")
     objective = PopulationObjective(problem, method or FOCEI())
-    centre = problem.start if x is None else np.asarray(x, dtype=float)
+    centre = problem.start if x is None else np.array(numbers(x, "x", CalibrationError))
     points = _around(problem, centre, starts, key)
     searches: list[Search] = []
-    with shown.report(f"{objective.method.name}", starts * most, show=progress) as reporter:
+    label = f"{objective.method.name}, evaluations (at most {starts * most})"
+    with shown.report(label, None, show=progress) as reporter:
         for point in points:
             searches.append(_searched(objective, point, tolerance, most, reporter.advance))
     best = min(searches, key=lambda s: s.end.value)
@@ -104,9 +111,16 @@ def _around(problem: PopulationProblem, centre: np.ndarray, starts: int, key: in
 
 def _unsolved(problem: PopulationProblem, first: Evaluated) -> str:
     failed = np.flatnonzero(first.status != Status.OK)
-    named = ", ".join(f"{problem.data.ids[i]} ({Status(int(first.status[i])).name})" for i in failed[:8])
+    status = [Status(int(s)) for s in first.status[failed]]
+    named = ", ".join(f"{problem.data.ids[i]} ({s.name})" for i, s in list(zip(failed, status, strict=True))[:8])
+    advice = [f"{s.name}: {STATUS_ADVICE[s]}." for s in dict.fromkeys(status)]
+    if Status.NONFINITE in status:
+        advice.append(
+            "NONFINITE is also a measurement without a likelihood: a prediction of zero under a proportional error or "
+            "on a logarithm."
+        )
     return (
         f"no search could start: at the first start {len(failed)} of {len(problem.data)} individuals have no finite "
-        f"likelihood: {named}{', ...' if len(failed) > 8 else ''}. Start elsewhere (`value` of Estimated, `sd` of "
-        "RandomEffect), or look for predictions of zero under a proportional error, or an error that is zero."
+        f"likelihood: {named}{', ...' if len(failed) > 8 else ''}. {' '.join(advice)} Or start elsewhere (`value` of "
+        "Estimated, `sd` of RandomEffect)."
     )

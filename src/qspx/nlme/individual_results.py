@@ -131,11 +131,12 @@ class IndividualResults:
 
     def courses(self, observable: str, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predictions of an observable at `times` (in the model's unit, increasing), with random effects and without,
-        each (individuals, times). NaN where the model was not solved."""
+        each (individuals, times). NaN before an individual's first record, and where the model was not solved."""
         problem, x = self.objective.problem, self.evaluated.x
         runs = Runs.of(problem.model, problem.data.regimens, [[(float(t), False) for t in times]] * len(self.eta))
         integrator = problem.integrator.chosen(runs.request)
         places = [problem.model.parameter_index(c) for c in problem.columns]
+        begun = np.asarray(times)[None] >= problem.data.begin[:, None]
         found = []
         for z in (self.evaluated.z, np.zeros_like(self.evaluated.z)):
             theta = problem.data.theta.copy()
@@ -144,7 +145,7 @@ class IndividualResults:
             shown = functools.partial(problem.model.observables_vector, names=(observable,))
             every = jax.vmap(jax.vmap(shown, in_axes=(0, 0, None)), in_axes=(None, 0, 0))
             values = np.asarray(every(np.asarray(times, dtype=float), states, theta))[..., 0]
-            found.append(np.where((status == Status.OK)[:, None], values, np.nan))
+            found.append(np.where((status == Status.OK)[:, None] & begun, values, np.nan))
         return found[0], found[1]
 
 

@@ -17,6 +17,8 @@ from qspx.integrate import AbstractIntegrator
 from qspx.nlme.compiling import compiled
 from qspx.nlme.problem import PopulationProblem
 
+_LOG_OF_NOTHING = -1e3  # below the logarithm of every positive number in double precision, -745
+
 
 class Row(NamedTuple):
     """What one individual brings; as fields of `Individuals.rows` with one axis more, the first.
@@ -142,10 +144,13 @@ class Individuals:
         (individuals, columns). Traceable and differentiable once."""
         problem = self.problem
         runs, integrator, column, time = self._runs
+        initial = self.padded(problem.data.initial)
         theta = jnp.asarray(problem.data.theta).at[:, np.array(self._places)].set(problem.natural_columns(u))
         states, status = runs.states(theta, integrator)
         states = jnp.where((status == Status.OK)[:, None, None], states, 1.0)
         at = states[np.arange(len(states))[:, None], column]
+        start = jax.vmap(problem.model.initial_vector)(theta)
+        at = jnp.where(initial[..., None], start[:, None], at)  # above a reset at its time, which starts the individual
         endpoint, seen = self.rows.endpoint, self.rows.seen
         observed = jax.vmap(
             jax.vmap(
@@ -155,7 +160,9 @@ class Individuals:
         f = jnp.take_along_axis(observed, jnp.asarray(endpoint)[..., None], axis=-1)[..., 0]
         logarithmic = problem.logarithmic[endpoint]
         positive = jnp.where(logarithmic & seen & (f > 0), f, 1.0)
-        f = jnp.where(logarithmic, jnp.where(f > 0, jnp.log(positive), jnp.nan), f)
+        below = self.padded(problem.data.censored) < 0  # nothing at all is below any limit
+        none = jnp.where(below & (f <= 0), _LOG_OF_NOTHING, jnp.nan)
+        f = jnp.where(logarithmic, jnp.where(f > 0, jnp.log(positive), none), f)
         usable = seen & (status == Status.OK)[:, None]
         finite = jnp.isfinite(jnp.where(usable, f, 0.0)).all(axis=1)
         status = jnp.where((status == Status.OK) & ~finite, Status.NONFINITE, status)

@@ -231,6 +231,12 @@ class PopulationFit:
                 f"{list(problem.data.covariates)}."
             )
         row = self.objective.individuals.rows
+        for e in problem.covariate_effects:
+            if e.covariate in covariates and not e.usable(np.array([covariates[e.covariate]])).all():
+                raise CalibrationError(
+                    f"Argument `covariates` must hold {e.needs} for `{e.covariate}`, as {type(e).__name__} needs, but "
+                    f"{covariates[e.covariate]!r} was given."
+                )
         columns = [
             float(e.column(np.array([covariates[e.covariate]]))[0]) if e.covariate in covariates else 0.0
             for e in problem.covariate_effects

@@ -18,15 +18,23 @@ from typing import Any
 import numpy as np
 
 from qspx._errors import CalibrationError, closest
+from qspx.calibrate.checks import with_value
 from qspx.calibrate.error_models import AbstractErrorModel
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.noise import LogNormalNoise, NormalNoise
 from qspx.calibrate.scales import SCALES, to_estimation, to_natural
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator
 from qspx.model import AbstractModel
+from qspx.nlme.checks import mapping_of, of_kind, sequence_of
 from qspx.nlme.covariate_effects import AbstractCovariateEffect
 from qspx.nlme.data import PopulationData
 from qspx.nlme.random_effects import Omega, RandomEffect, check_correlated
+
+_SEQUENCES = (
+    ("estimated", Estimated, 'Estimated("CL", (0.1, 10.0))'),
+    ("random_effects", RandomEffect, 'RandomEffect("CL")'),
+    ("covariate_effects", AbstractCovariateEffect, 'PowerEffect("CL", "WT", 0.75)'),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,8 +67,11 @@ class PopulationProblem:
     integrator: AbstractIntegrator = dataclasses.field(default_factory=lambda: AutomaticIntegrator(rtol=1e-9))
 
     def __post_init__(self):
-        for name in ("estimated", "random_effects", "covariate_effects"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        of_kind(self.data, PopulationData, "data", "Data are read by PopulationData.read(...).")
+        of_kind(self.integrator, AbstractIntegrator, "integrator", "For example AutomaticIntegrator(rtol=1e-9).")
+        for name, kind, example in _SEQUENCES:
+            object.__setattr__(self, name, sequence_of(getattr(self, name), kind, name, example))
+        mapping_of(self.residuals, AbstractErrorModel, "residuals", '{"CP": Proportional("cv")}')
         object.__setattr__(self, "correlated", check_correlated(self.correlated))
         object.__setattr__(self, "residuals", {k: self.residuals[k] for k in self._checked_residuals()})
         self._check_names()
@@ -103,6 +114,7 @@ class PopulationProblem:
                     f"covariate `{effect.covariate}` was not read; read the data with "
                     f"covariates=[{effect.covariate!r}].{closest(effect.covariate, self.data.covariates)}"
                 )
+            effect.check(self.data.covariates[effect.covariate], self.data.ids)
         named = [e.name for e in self.estimated]
         used = [x for x in self._referred if isinstance(x, str)]
         for name in used:
@@ -209,17 +221,9 @@ class PopulationProblem:
 
     @functools.cached_property
     def start(self) -> np.ndarray:
-        """Coordinates where a search starts: `value` of everything estimated (default: of the model), and `sd`s."""
-        given = []
-        for e in self.estimated:
-            if e.value is None and e.name not in self.model.parameters:
-                raise CalibrationError(f"Estimated({e.name!r}) needs a `value` to start from.")
-            value = self.model.parameters[e.name].value if e.value is None else e.value
-            if not e.bounds[0] <= value <= e.bounds[1]:
-                raise CalibrationError(
-                    f"the model's value of `{e.name}`, {value:g}, lies outside the bounds {e.bounds}; give `value`."
-                )
-            given.append(value)
+        """Coordinates where a search starts: `value` of everything estimated (default: of the model, else the middle
+        between the bounds on the estimation scale), and `sd`s."""
+        given = [with_value(e, self.model).value for e in self.estimated]
         return np.concatenate([to_estimation(np.array(given), *self._own_scales), self.omega.start])
 
     def coordinates(self, values: Mapping[str, float], omega: np.ndarray | None = None) -> np.ndarray:

@@ -17,7 +17,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from qspx._checks import number
 from qspx._errors import CalibrationError, closest
+from qspx.nlme.checks import of_kind
 
 _SD_BOX = (math.log(1e-3), math.log(10.0))
 _ROW_BOX = (-20.0, 20.0)
@@ -39,6 +41,8 @@ class RandomEffect:
     fixed: bool = False
 
     def __post_init__(self):
+        of_kind(self.parameter, str, "parameter` of `RandomEffect")
+        number(self.sd, "sd` of `RandomEffect", CalibrationError)
         if not (math.isfinite(self.sd) and math.exp(_SD_BOX[0]) <= self.sd <= math.exp(_SD_BOX[1])):
             raise CalibrationError(
                 f"Argument `sd` of RandomEffect({self.parameter!r}) must lie between {math.exp(_SD_BOX[0]):g} and "
