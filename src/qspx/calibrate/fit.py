@@ -23,6 +23,7 @@ from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus
 from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.identity import identity
+from qspx.calibrate.kinks import across_kinks, has_kinks
 from qspx.calibrate.no_start import why_no_start
 from qspx.calibrate.objective import Objective
 from qspx.calibrate.problem_of import objective_of
@@ -104,6 +105,10 @@ def _run(
                 bar.advance(before - int(run.search.running.sum()))
                 if store and (steps % save_every == 0 or not run.search.running.any()):
                     store.write(run.arrays())
+        if has_kinks(objective) and (stalled := np.flatnonzero(run.search.status == FitStatus.STALLED)).size:
+            run = _moved(run, stalled, across_kinks(evaluator, run.search.rows(stalled)))
+            if store:
+                store.write(run.arrays())
     except KeyboardInterrupt:
         if store:
             store.write(run.arrays())
@@ -141,7 +146,11 @@ def _begin(evaluator: Evaluator, starts: AbstractStarts, method: AbstractMethod,
 
 def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod) -> FitRun:
     running = np.flatnonzero(run.search.running)
-    search = run.search.merged(running, method.advance(evaluator, run.search.rows(running)))
+    return _moved(run, running, method.advance(evaluator, run.search.rows(running)))
+
+
+def _moved(run: FitRun, rows: np.ndarray, found: Search) -> FitRun:
+    search = run.search.merged(rows, found)
     return dataclasses.replace(run, search=search, history=np.concatenate([run.history, search.value[None]]))
 
 

@@ -242,6 +242,9 @@ class CalibrationProblem:
         ]
         return pd.DataFrame(rows, columns=["name", "unit", "start", "lower", "upper", "scale", "prior"])
 
+    def __repr__(self) -> str:
+        return f"CalibrationProblem({self})"
+
     def __str__(self) -> str:
         m = self.measurements
         return (
