@@ -21,7 +21,8 @@ ESTIMATED = (*(Estimated(k, (-10.0, 10.0), scale="lin") for k in "abc"), Estimat
 def least_absolute() -> np.ndarray:
     """Coefficients with the least sum of absolute residuals, by HiGHS, and their mean: the scale of most likelihood."""
     cost = np.concatenate([np.zeros(3), np.ones(2 * N)])
-    found = linprog(cost, A_eq=np.hstack([A, np.eye(N), -np.eye(N)]), b_eq=Y, bounds=[(None, None)] * 3 + [(0, None)] * 2 * N)  # fmt: skip
+    bounds = [(None, None)] * 3 + [(0, None)] * 2 * N
+    found = linprog(cost, A_eq=np.hstack([A, np.eye(N), -np.eye(N)]), b_eq=Y, bounds=bounds)
     return np.array([*found.x[:3], found.fun / N])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from qspx._checks import number, require_kind, shown
 from qspx._errors import CalibrationError
 from qspx._precision import require_x64
 from qspx._random import KeyLike, as_key
@@ -65,8 +66,11 @@ def fit(
     require_x64()
     objective = objective_of(problem)
     method = TrustRegion() if method is None else method
+    require_kind(method, AbstractMethod, "method", "For example TrustRegion().", CalibrationError)
+    if out is not None and not isinstance(out, str | Path):
+        raise CalibrationError(f"Argument `out` must be a path, or None to save nothing, but {shown(out)} was given.")
     drawn = starts if isinstance(starts, AbstractStarts) else LatinHypercubeStarts(starts)
-    if save_every < 1:
+    if number(save_every, "save_every", CalibrationError) < 1:
         raise CalibrationError(f"Argument `save_every` must be at least 1, but is {save_every}.")
     seed = tuple(int(k) for k in np.asarray(jax.random.key_data(as_key(key))).ravel())
     asked = identity(objective) | {"starts": drawn.settings, "method": method.settings, "seed": list(seed)}

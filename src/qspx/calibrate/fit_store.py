@@ -92,7 +92,7 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
             f"{str(path)!r} holds a fit that has not saved anything yet; call fit(..., out={str(path)!r}) to go on."
         )
     try:
-        with np.load(path / STATE, allow_pickle=False) as file:
+        with np.load(io.BytesIO((path / STATE).read_bytes()), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile):
         raise _damaged(path, STATE) from None

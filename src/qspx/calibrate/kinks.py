@@ -1,4 +1,4 @@
-"""Searches that end at a kink of the density: the log-posterior of Laplace residuals has one wherever a residual is zero.
+"""Searches that end at a kink: the log-posterior of Laplace residuals has one wherever a residual is zero.
 
 At the optimum some residuals are zero: there is no gradient to follow, and a smooth search stalls before it. It goes on
 with sqrt(z² + e²) in the place of |z|, the width e of the rounded kink falling from one to 1e-5. What is reported is
