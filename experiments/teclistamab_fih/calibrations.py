@@ -10,7 +10,7 @@ import killing
 import numpy as np
 import pandas as pd
 import pharmacokinetics as pk
-from systems import MIAO, POELS
+from populations import MIAO, POELS
 
 import qspx
 

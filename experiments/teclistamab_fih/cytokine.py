@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from pharmacokinetics import step_up_doses
+from populations import POELS
 from reading import Digitised, il6
-from systems import POELS
 
 import qspx
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from killing import PAPER
-from systems import BETTS
+from populations import BETTS
 
 import qspx
 from qspx import fih

@@ -18,8 +18,8 @@ import doses
 import killing
 import numpy as np
 import pandas as pd
+import populations
 import sections
-import systems
 
 import qspx
 from qspx import fih
@@ -65,7 +65,7 @@ def rationale(model, population, methods, size: Size, known, out: Path, **more) 
     escalation = fih.Escalation(doses.IV, tuple(np.geomspace(0.01, 3000.0, size.levels)))
     return fih.compare_doses(
         model, cohort, escalation, methods, key=SEED + 1, modality="CD3_engager", distribution=joint,
-        distribution_sources=sources, uncertainty=systems.uncertainty(model, known, size.draws, size.subjects),
+        distribution_sources=sources, uncertainty=populations.uncertainty(model, known, size.draws, size.subjects),
         proposal=fih.Proposal(doses.STARTED, (1.0,), (0.0,), "the dose that the trial began with, recorded to compare "
                               "with; this analysis does not propose it"),
         integrator=qspx.AutomaticIntegrator(rtol=1e-6, atol=1e-9), out=out, progress=False, **more,
@@ -91,7 +91,7 @@ def predicted(label: str, model: Any, population: Any, size: Size) -> pd.DataFra
 def other_marrow(trimers: float) -> float:
     """Dose [µg/kg IV] of the typical patient for the trimers of EC20 in the marrow of Menon 2026, whose receptor
     numbers are others (2,000 BCMA and 100,000 CD3 per cell): the curve in vitro tells their product only."""
-    model = systems.ISB.teclistamab()
+    model = populations.ISB.teclistamab()
     numbers = [(model.parameters[a].value, killing.ASSAY.parameters[b].value)
                for a, b in (("BCMA_per_PC", "BCMA_per_cell"), ("CD3_per_T", "CD3_per_T"))]  # fmt: skip
     target = trimers * float(np.prod([a / b for a, b in numbers]))
@@ -123,12 +123,12 @@ def main(out: Path, quick: bool) -> Path:
     reference, sd = at_level(levels, 0.2)
     ratios = {x: at_level(levels, x)[0] / reference for x in killing.LEVELS}
 
-    before = systems.before_the_first_patient(reference)
-    population_before = systems.prior_population()
+    before = populations.before_the_first_patient(reference)
+    population_before = populations.prior_population()
     central = before.parameters["Vc"].value
-    methods = [*doses.mabel(curve, before, central, systems.BETTS_SOURCE, len(curve.draws)),
-               *doses.modified_mabel(curve, before, central, systems.BETTS_SOURCE),
-               *doses.occupancy(central, systems.BETTS_SOURCE), *doses.criteria(ratios)]  # fmt: skip
+    methods = [*doses.mabel(curve, before, central, populations.BETTS_SOURCE, len(curve.draws)),
+               *doses.modified_mabel(curve, before, central, populations.BETTS_SOURCE),
+               *doses.occupancy(central, populations.BETTS_SOURCE), *doses.criteria(ratios)]  # fmt: skip
     affinity = np.array([[killed["affinity"].values[n] for n in killed["affinity"].problem.names]])
     names = killed["affinity"].problem.names
     without_hook = float(killing.at_levels(affinity, names, (0.2,))["trimers"].iloc[0])
@@ -137,15 +137,15 @@ def main(out: Path, quick: bool) -> Path:
                       alternatives=alternatives(killed["affinity"].values["KD_CD3"], without_hook))  # fmt: skip
 
     release = {k: released["fitted"].values[k] for k in ("Emax", "EC50", "IC50", "bprod")}
-    after = systems.calibrated(reference, in_man, release)
-    population_after = systems.calibrated_population(after)
+    after = populations.calibrated(reference, in_man, release)
+    population_after = populations.calibrated_population(after)
     known = {"X_vitro": sd, **calibrations.log_sd(pharmacokinetics["system"], ("CL", "Vc"))}
     volume = after.parameters["Vc"].value
-    again = [*doses.mabel(curve, after, volume, systems.FITTED, len(curve.draws)),
-             *doses.modified_mabel(curve, after, volume, systems.FITTED), *doses.criteria(ratios)]  # fmt: skip
+    again = [*doses.mabel(curve, after, volume, populations.FITTED, len(curve.draws)),
+             *doses.modified_mabel(curve, after, volume, populations.FITTED), *doses.criteria(ratios)]  # fmt: skip
     second = rationale(after, population_after, again, size, known, out / "after")
-    as_published = systems.calibrated(reference, in_man, {})
-    third = rationale(as_published, systems.calibrated_population(as_published),
+    as_published = populations.calibrated(reference, in_man, {})
+    third = rationale(as_published, populations.calibrated_population(as_published),
                       doses.cytokine(LIMITS_IL6, "swept: no accepted limit exists"), size, known,
                       out / "il6")  # fmt: skip
 

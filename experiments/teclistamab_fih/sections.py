@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pharmacokinetics as pk
 from doses import RESPONDED, STARTED
+from populations import MIAO
 from reading import LAST_FIRST_DOSE_SAMPLE, il6, iv_pk, sc_pk
 from reading import killing as killing_data
-from systems import MIAO
 
 import qspx
 from qspx import fih

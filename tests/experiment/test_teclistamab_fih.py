@@ -34,8 +34,8 @@ def test_digitisation_adds_to_the_scatter(modules):
 
 
 def test_prior_system_knows_nothing_of_teclistamab_in_man(modules):
-    systems = modules("systems")
-    before = systems.before_the_first_patient(3.0)
+    populations = modules("populations")
+    before = populations.before_the_first_patient(3.0)
     assert before.parameters["Vc"].value == pytest.approx(46.31 * 70 / 1000)
     assert before.parameters["CL"].value == pytest.approx(0.15 * 70 / 1000)
     clinical = [k for k, p in before.parameters.items() if "Miao" in p.source]
@@ -44,9 +44,9 @@ def test_prior_system_knows_nothing_of_teclistamab_in_man(modules):
 
 
 def test_populations_are_centred_on_their_systems(modules):
-    systems = modules("systems")
-    joint, sources = systems.prior_population()
-    before = systems.before_the_first_patient(3.0)
+    populations = modules("populations")
+    joint, sources = populations.prior_population()
+    before = populations.before_the_first_patient(3.0)
     for name in ("CL", "Vc"):
         assert float(joint.marginals[name].quantile(0.5)) == pytest.approx(before.parameters[name].value, rel=1e-9)
     assert set(sources) == set(joint.names)
