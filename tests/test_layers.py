@@ -20,8 +20,8 @@ LAYERS = [
     "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
     "calibrate cohort cohort_result cohort_run event_run interchange measured_events measured_observables "
-    "measured_table measurements nca sensitivity simulation steady_state "
-    "store table_run vpop",
+    "measured_summary measured_table measurements nca sensitivity simulation steady_state "
+    "store table_run triggered_start vpop",
     "exposure_response fih nlme petab trial",
     "experiment report",
     "__main__ cli",

@@ -11,6 +11,7 @@ from qspx._status import STATUS_ADVICE, Ledger, Status
 
 def test_codes_never_change():
     names = ["OK", "NOT_RUN", "MAX_STEPS", "DT_MIN", "NONFINITE", "IMPLAUSIBLE", "EXCLUDED", "NOT_STEADY"]
+    names += ["NOT_REACHED"]
     assert [(s.name, int(s)) for s in Status] == [(name, i) for i, name in enumerate(names)]
     assert set(STATUS_ADVICE) == set(Status)
 

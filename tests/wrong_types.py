@@ -13,17 +13,27 @@ import pandas as pd
 import qspx
 from qspx import (
     AbstractModel,
+    Additive,
     Arm,
     BatchIntegrator,
+    CalibrationProblem,
     Cohort,
     DiffraxIntegrator,
     Dose,
+    Estimated,
     EventTable,
+    GivenStarts,
     Input,
+    Measurements,
     Parameter,
+    PreEquilibration,
+    Proportional,
     Protocol,
     Regimen,
     Species,
+    fit,
+    load_fit,
+    load_petab,
     simulate,
     simulate_cohort,
 )
@@ -51,6 +61,14 @@ TABLE = EventTable.read(
     unit="nM",
     time_unit="day",
 )
+
+SEEN = Measurements.from_dataframe(
+    pd.DataFrame({"time": [1.0, 2.0], "value": [0.4, 0.1]}), M, time_unit="day", units="nM", observables="C"
+)
+
+
+def problem(model=M, measurements=SEEN, estimated=(Estimated("k", (0.1, 10.0)),), noise=Additive(0.1), **how):
+    return CalibrationProblem(model, measurements, estimated, noise, **{"arms": G} | how)
 
 
 def traced(make):
@@ -112,6 +130,43 @@ CALLS = {
     "atol_of number": lambda: BatchIntegrator(atol_of=1e-9),
     "method text": lambda: BatchIntegrator(method="Rodas4P"),
     "rtol text": lambda: DiffraxIntegrator(rtol="1e-6"),
+    "problem model class": lambda: problem(Decay),
+    "problem measurements": lambda: problem(measurements=pd.DataFrame({"time": [1.0]})),
+    "problem estimated": lambda: problem(estimated=3),
+    "problem estimated one": lambda: problem(estimated=Estimated("k", (0.1, 10.0))),
+    "problem estimated names": lambda: problem(estimated=["k"]),
+    "problem noise": lambda: problem(noise=0.1),
+    "problem prior": lambda: problem(prior="x"),
+    "problem fixed": lambda: problem(fixed={"k": "a"}),
+    "problem fixed nan": lambda: problem(fixed={"k": float("nan")}),
+    "problem fixed pairs": lambda: problem(fixed=[("k", 1.0)]),
+    "problem per arm": lambda: problem(per_arm=["k"]),
+    "problem per arm number": lambda: problem(per_arm={"k": 3}),
+    "problem per arm list": lambda: problem(per_arm={"k": {"all": [3]}}),
+    "problem per study": lambda: problem(per_study={"k": 3}),
+    "problem arms": lambda: problem(arms="iv"),
+    "problem arms number": lambda: problem(arms=3),
+    "problem integrator": lambda: problem(integrator="x"),
+    "problem preequilibration": lambda: problem(preequilibration=10.0),
+    "problem values": lambda: problem().log_likelihood({"k": "a"}),
+    "estimated name": lambda: Estimated(3, (1, 2)),
+    "estimated value": lambda: Estimated("k", (1, 2), value="5"),
+    "estimated bounds": lambda: Estimated("k", ("1", 2)),
+    "estimated prior": lambda: Estimated("k", (1, 2), prior="x"),
+    "preequilibration within": lambda: PreEquilibration(within="a"),
+    "additive": lambda: Additive(True),
+    "proportional floor": lambda: Proportional(0.1, floor="a"),
+    "fit method": lambda: fit(problem(), key=1, method="lm"),
+    "fit out": lambda: fit(problem(), key=1, out=3),
+    "fit starts": lambda: fit(problem(), key=1, starts="many"),
+    "fit problem": lambda: fit(SEEN, key=1),
+    "fit save every": lambda: fit(problem(), key=1, save_every="often"),
+    "load_fit path": lambda: load_fit(3, problem()),
+    "given starts": lambda: GivenStarts("k"),
+    "given starts text": lambda: GivenStarts([{"k": "a"}]),
+    "load_petab path": lambda: load_petab(3),
+    "load_petab folder": lambda: load_petab("."),
+    "load_petab integrator": lambda: load_petab("p.yaml", integrator="x"),
 }
 
 

@@ -29,6 +29,7 @@ class Status(IntEnum):
     IMPLAUSIBLE = 5
     EXCLUDED = 6
     NOT_STEADY = 7
+    NOT_REACHED = 8
 
 
 STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
@@ -45,6 +46,7 @@ STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
         Status.EXCLUDED: "left out on request",
         Status.NOT_STEADY: "no steady state was reached before the run; raise its time limit, or look for a state that "
         "grows or oscillates for ever",
+        Status.NOT_REACHED: "the condition that the run should start at is never met",
     }
 )
 

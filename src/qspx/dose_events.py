@@ -107,6 +107,16 @@ def no_events(rows: int, size: int = 1) -> DoseEvents:
     return DoseEvents(*(np.tile(field, (rows, 1)) for field in _as_arrays([PADDING] * size)))
 
 
+def reset_at(times: np.ndarray, events: DoseEvents) -> DoseEvents:
+    """The same rows with a reset before all else that happens at its time, infinite for none, shape (rows,)."""
+    if not np.isfinite(times).any():
+        return events
+    first = no_events(len(times))
+    kind = np.where(np.isfinite(times), RESET, first.kind[:, 0])
+    first = first._replace(time=times[:, None], kind=kind[:, None].astype(first.kind.dtype))
+    return DoseEvents(*(np.concatenate(pair, axis=1) for pair in zip(first, events, strict=True)))
+
+
 def padded(events: DoseEvents, size: int) -> DoseEvents:
     """Events of shape (events,) with padding up to `size`."""
     columns = zip(events, PADDING, strict=True)

@@ -118,6 +118,7 @@ class Measurements:
         table.require(np.isfinite(time), "time", "a time was expected")
         factor, own = read_factors(table, model, observable, observed, units)
         value, censored = read_values(table)
+        _check_limits(table, observable, value, censored)
         sd, n = table.numbers("sd"), table.numbers("n", 1.0)
         table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
         table.require((n >= 1) & (n == np.round(n)), "n", "a whole number >= 1 was expected")
@@ -253,8 +254,8 @@ class Measurements:
 
     def summary(self) -> pd.DataFrame:
         """One row per observable, study and arm: how many values, censored ones, subjects, first and last time, and the
-        least and largest quantified value."""
-        import pandas as pd
+        least and largest quantified value. It prints in full."""
+        from qspx.measured_summary import Summary
 
         rows = []
         for o, s, a in dict.fromkeys(zip(self.observable, self.study, self.arm, strict=True)):
@@ -276,7 +277,7 @@ class Measurements:
                     "largest": max(seen, default=np.nan),
                 }
             )
-        return pd.DataFrame(rows)
+        return Summary(rows)
 
     def plot(self, observable: str | None = None, ax: Any = None, **marks: Any) -> Any:
         """One observable against time, a colour per arm; means with their standard error, censored values as arrows at
@@ -337,6 +338,15 @@ def read_values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
     )
     table.require(np.isfinite(limit), "value", "a number was expected", fix)
     return limit, censored
+
+
+def _check_limits(table: MeasuredTable, observable: np.ndarray, value: np.ndarray, censored: np.ndarray) -> None:
+    """A limit of quantification below zero is a slip, but for a quantity that is itself seen below zero."""
+    signed = set(observable[(value < 0) & (censored == 0)])
+    fine = ~(table.numbers("lloq") < 0) | np.array([name in signed for name in observable], dtype=bool)
+    table.require(
+        fine, "lloq", "a limit of quantification >= 0 was expected", " Leave the cell blank if there is none."
+    )
 
 
 def combined(parts: Iterable[Measurements]) -> Measurements:

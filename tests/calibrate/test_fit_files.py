@@ -118,3 +118,25 @@ def test_a_directory_that_holds_no_fit(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="holds other files"):
         fit(rosenbrock(), key=0, starts=2, out=tmp_path, progress=False)
+
+
+def test_a_fit_without_a_saved_state_says_how_to_go_on(tmp_path, monkeypatch):
+    def killed(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qspx.calibrate.fit._begin", killed)
+        with pytest.raises(MemoryError):
+            fit(rosenbrock(), key=0, starts=3, out=tmp_path / "fit", progress=False)
+    with pytest.raises(ConfigError, match=r"has not saved anything yet; call fit\(\.\.\., out=.*to go on"):
+        load_fit(tmp_path / "fit", rosenbrock())
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state.npz"])
+@pytest.mark.parametrize("kept", [0, 50])
+def test_a_damaged_file_is_named(tmp_path, name, kept):
+    fit(rosenbrock(), key=0, starts=3, out=tmp_path / "fit", progress=False)
+    path = tmp_path / "fit" / name
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ConfigError, match=f"{name}' is damaged: it ends too early"):
+        load_fit(tmp_path / "fit", rosenbrock())

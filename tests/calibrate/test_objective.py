@@ -8,16 +8,18 @@ import jax
 import numpy as np
 import pytest
 from scipy import stats
-from small import CONCENTRATION, ESTIMATED, MODEL, RESPONSE, TIMES, VALUES, objective
+from small import CONCENTRATION, DOSE, ESTIMATED, MODEL, RESPONSE, TIGHT, TIMES, VALUES, objective
 
-from qspx import AutomaticIntegrator, LogNormal, Normal
+from qspx import AutomaticIntegrator, Dose, LogNormal, Normal, Regimen
 from qspx._errors import CalibrationError
 from qspx._status import Status
 from qspx.calibrate.assigned import Assigned
 from qspx.calibrate.estimated import Estimated
+from qspx.calibrate.runs import Runs
 
 CL, V, KOUT, KIN, SIGMA = VALUES
 EXPECTED = 100.0 / V * np.exp(-CL / V * TIMES)
+LATER = Regimen((Dose(100.0, "mg", "A", at=1.5),), time_unit="h")
 CLOSE = 1e-7  # the integrator works at 1e-10 per step; logits and logarithms lose little
 
 
@@ -178,3 +180,29 @@ def test_assigned():
 def test_estimated_says_what_is_wrong(given, said):
     with pytest.raises(CalibrationError, match=said):
         Estimated("CL", **({"bounds": (0.1, 10.0)} | given))
+
+
+def test_a_prediction_of_zero_is_surely_below_the_limit():
+    """Before anything is given: log-normal noise has no density at zero, but the value is below any limit."""
+    o = objective(censored=(-1, 0, 0, 0, 0, 0, 0, 0), doses=(LATER, None))
+    x = o.coordinates(VALUES)
+    each = np.asarray(o.log_likelihoods(x))
+    assert each[0] == 0.0 and np.isfinite(each).all()
+    above = dataclasses.replace(o, censored=np.array([1, 0, 0, 0, 0, 0, 0, 0]))
+    assert np.isneginf(above.log_likelihoods(x)[0])
+    gradient = o.evaluate(x)
+    h = 1e-5
+    shifted = np.asarray(o.values(np.concatenate([x + h * np.eye(5), x - h * np.eye(5)])))
+    assert gradient.ok
+    np.testing.assert_allclose(gradient.gradient, (shifted[:5] - shifted[5:]) / (2 * h), rtol=1e-5, atol=1e-5)
+
+
+def test_an_early_sample_of_one_run_does_not_start_the_others():
+    """A run begins at zero, or with its own first sample or dose."""
+    runs = Runs.of(MODEL, [None, DOSE], [[(-3.0, False), (1.0, False)], [(1.0, False)]])
+    theta = np.tile(MODEL.theta, (2, 1))
+    states, status = runs.states(theta, TIGHT)
+    assert (np.asarray(status) == Status.OK).all()
+    response = 4.0 + (0.4 - 4.0) * np.exp(-0.5 * np.array([4.0, 1.0]))
+    np.testing.assert_allclose([states[0, 1, 1], states[1, 0, 1]], response, rtol=1e-8)
+    np.testing.assert_allclose(states[1, 0, 0], 100.0 * np.exp(-0.1), rtol=1e-8)

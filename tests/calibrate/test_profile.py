@@ -58,14 +58,18 @@ def test_a_ratio_gives_flat_profiles():
     assert np.abs(p.drop).max() < 1e-3 and p.interval == pytest.approx((0.02, 200.0))
     np.testing.assert_allclose(p.x[:, 0] - p.x[:, 1], p.x[0, 0] - p.x[0, 1], atol=1e-3)  # along the valley
     # its partner has the wider bounds, so that it ends where kf does
-    assert found["kr"].verdict == "closed on the left by the bounds of kf, closed on the right by the bounds of kf"
+    by = "by the bounds of kf, not by the data"
+    assert found["kr"].verdict == f"closed on the left {by}, closed on the right {by}"
+    low, high = found["kr"].interval
+    assert f">= {low:.4g} (bound of kf)" in str(found) and f"<= {high:.4g} (bound of kf)" in str(found)
+    assert "<= 200 (its bound)" in str(found)
 
 
 def test_ends_that_only_bounds_of_others_make_are_told():
     objective = scaled_decay()
     found = profile(objective, objective.coordinates([10.0, 0.3, 2.0]), ["dose"], progress=False)
     assert found["dose"].ends == ("closed", "open")
-    assert found["dose"].verdict == "closed on the left by the bounds of gain, open on the right"
+    assert found["dose"].verdict == "closed on the left by the bounds of gain, not by the data, open on the right"
     assert list(found.of) == ["dose"] and "open on the right" in str(found)
     assert len(found.plot()) == 1
 

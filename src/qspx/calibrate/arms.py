@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from qspx._checks import shown
 from qspx._errors import CalibrationError
 from qspx.dosing import Regimen
 from qspx.event_table import EventTable
@@ -33,11 +34,16 @@ def arms_by_name(arms: Any, model: AbstractModel) -> dict[str, Given]:
     if isinstance(arms, Mapping):
         found = {name: _given(name, each) for name, each in arms.items()}
     else:
+        if isinstance(arms, str) or not isinstance(arms, Iterable | Protocol):
+            raise CalibrationError(
+                'Argument `arms` must map names of arms to what is given there, as in {"iv": regimen}, '
+                f"or be a Protocol, a sequence of Arm or a Regimen, but {shown(arms)} was given."
+            )
         several = arms.arms if isinstance(arms, Protocol) else tuple(arms)
         for each in several:
             if not isinstance(each, Arm):
                 raise CalibrationError(
-                    f"Argument `arms` must hold Arm objects, or map names to them, but holds {each!r}."
+                    f"Argument `arms` must hold Arm objects, or map names to them, but holds {shown(each)}."
                 )
         names = [a.name for a in several]
         if twice := [n for n in names if names.count(n) > 1]:
@@ -57,7 +63,8 @@ def _given(name: str, each: Any) -> Given:
     if each is None or isinstance(each, Regimen):
         return Given(each, {})
     raise CalibrationError(
-        f"Argument `arms` must give a Regimen, an Arm, or None (nothing is given) for `{name}`, but {each!r} was given."
+        f"Argument `arms` must give a Regimen, an Arm, or None (nothing is given) for `{name}`, but {shown(each)} was "
+        "given."
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from qspx._checks import mapping, number, require_kind, shown
 from qspx._errors import CalibrationError, closest
 from qspx.calibrate.building import Builder
 from qspx.calibrate.error_models import AbstractErrorModel
-from qspx.calibrate.estimated import Estimated
+from qspx.calibrate.estimated import Estimated, check_support
 from qspx.calibrate.names import Number
 from qspx.calibrate.noise import NormalNoise
 from qspx.calibrate.preequilibration import PreEquilibration
 from qspx.calibrate.scales import SCALES, to_natural
+from qspx.distributions import Joint
+from qspx.integrate import AbstractIntegrator
 from qspx.measurements import Measurements
 from qspx.model import AbstractModel
 from qspx.units import unit
@@ -23,16 +27,17 @@ from qspx.units import unit
 
 def checked_estimated(estimated: Any, model: AbstractModel) -> tuple[Estimated, ...]:
     """With the value where a search starts: the model's where none is given, else the middle of the bounds."""
-    if isinstance(estimated, Estimated) or not all(isinstance(e, Estimated) for e in estimated):
+    several = tuple(estimated) if isinstance(estimated, Iterable) and not isinstance(estimated, str) else (None,)
+    if not all(isinstance(e, Estimated) for e in several):
         raise CalibrationError(
-            f"Argument `estimated` must be a sequence of Estimated(name, bounds), but {estimated!r} was given."
+            f"Argument `estimated` must be a sequence of Estimated(name, bounds), but {shown(estimated)} was given."
         )
-    names = [e.name for e in estimated]
+    names = [e.name for e in several]
     if twice := [n for n in names if names.count(n) > 1]:
         raise CalibrationError(f"`{twice[0]}` is estimated twice; leave one out.")
     if not names:
         raise CalibrationError("Argument `estimated` must hold at least one Estimated, but it is empty.")
-    return tuple(with_value(e, model) for e in estimated)
+    return tuple(with_value(e, model) for e in several)
 
 
 def with_value(e: Estimated, model: AbstractModel) -> Estimated:
@@ -51,6 +56,33 @@ def with_value(e: Estimated, model: AbstractModel) -> Estimated:
     code = np.array(SCALES.index(e.scale))
     middle = to_natural(np.array(np.mean(e.box)), code, np.array(low), np.array(high))
     return dataclasses.replace(e, value=float(np.clip(middle, low, high)))
+
+
+def check_kinds(
+    model: Any, measurements: Any, fixed: Any, per_arm: Any, per_study: Any, prior: Any, integrator: Any
+) -> None:
+    """Raise `CalibrationError` for the first part of a problem that is something else than it should be."""
+    require_kind(model, AbstractModel, "model", error=CalibrationError)
+    fix = "Read a table with Measurements.from_dataframe(df, model, ...), or Measurements.read_csv."
+    require_kind(measurements, Measurements, "measurements", fix, CalibrationError)
+    for name, value in mapping(fixed, "fixed", CalibrationError).items():
+        _check_finite(value, f"fixed` for `{name}")
+    for role, said in (("per_arm", per_arm), ("per_study", per_study)):
+        example = f'{{"KA": {{"{role[4:]} A": 0.5}}}}'
+        for name, groups in mapping(said, role, CalibrationError, example).items():
+            for group, value in mapping(groups, f"{role}` for `{name}", CalibrationError, example[7:-1]).items():
+                if not isinstance(value, str):
+                    _check_finite(value, f"{role}` for `{name}` in `{group}")
+    if prior is not None:
+        fix = "Of one parameter alone? Give it to Estimated(..., prior=)."
+        require_kind(prior, Joint, "prior", fix, CalibrationError)
+    fix = "For example AutomaticIntegrator(rtol=1e-8, atol=1e-12)."
+    require_kind(integrator, AbstractIntegrator, "integrator", fix, CalibrationError)
+
+
+def _check_finite(value: Any, argument: str) -> None:
+    if not math.isfinite(number(value, argument, CalibrationError)):
+        raise CalibrationError(f"Argument `{argument}` must be finite, but is {value!r}.")
 
 
 def check_problem(builder: Builder, m: Measurements) -> None:
@@ -142,7 +174,7 @@ def runs_in(before: Any, arms: Iterable[str]) -> dict[str, PreEquilibration]:
     for each in found.values():
         if not isinstance(each, PreEquilibration):
             raise CalibrationError(
-                f"Argument `preequilibration` must hold PreEquilibration(within), but {each!r} was given."
+                f"Argument `preequilibration` must hold PreEquilibration(within), but {shown(each)} was given."
             )
     return found
 
@@ -264,6 +296,7 @@ def _check_prior(builder: Builder) -> None:
     if builder.prior is None:
         return
     own = {e.name for e in builder.estimated if e.prior is not None}
+    bounds = {e.name: e.bounds for e in builder.estimated}
     for name in builder.prior.names:
         if name not in builder.names.estimated:
             raise CalibrationError(
@@ -271,3 +304,4 @@ def _check_prior(builder: Builder) -> None:
             )
         if name in own:
             raise CalibrationError(f"`{name}` has a prior of its own and one in `prior`; leave one out.")
+        check_support(name, builder.prior.marginals[name], *bounds[name])

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from qspx._checks import number
 from qspx._errors import CalibrationError
 from qspx.calibrate.noise import AbstractNoise, LogNormalNoise, NormalNoise
 
@@ -54,7 +55,7 @@ class AbstractErrorModel(abc.ABC):
 def require_positive(what: str, given: Any) -> None:
     """Raise `CalibrationError` unless it is a finite number > 0."""
     try:
-        fine = math.isfinite(given) and given > 0
+        fine = not isinstance(given, bool) and math.isfinite(given) and given > 0
     except TypeError:
         fine = False
     if not fine:
@@ -102,6 +103,7 @@ class Proportional(AbstractErrorModel):
 
     def __post_init__(self):
         super().__post_init__()
+        number(self.floor, "floor` of `Proportional", CalibrationError)
         if not (self.floor >= 0 and math.isfinite(self.floor)):
             raise CalibrationError(f"Argument `floor` of Proportional must be >= 0, but {self.floor} was given.")
 

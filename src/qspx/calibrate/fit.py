@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from qspx._checks import number, require_kind, shown
 from qspx._errors import CalibrationError
 from qspx._precision import require_x64
 from qspx._random import KeyLike, as_key
@@ -23,6 +24,7 @@ from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus
 from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.identity import identity
+from qspx.calibrate.kinks import across_kinks, has_kinks
 from qspx.calibrate.no_start import why_no_start
 from qspx.calibrate.objective import Objective
 from qspx.calibrate.problem_of import objective_of
@@ -64,8 +66,11 @@ def fit(
     require_x64()
     objective = objective_of(problem)
     method = TrustRegion() if method is None else method
+    require_kind(method, AbstractMethod, "method", "For example TrustRegion().", CalibrationError)
+    if out is not None and not isinstance(out, str | Path):
+        raise CalibrationError(f"Argument `out` must be a path, or None to save nothing, but {shown(out)} was given.")
     drawn = starts if isinstance(starts, AbstractStarts) else LatinHypercubeStarts(starts)
-    if save_every < 1:
+    if number(save_every, "save_every", CalibrationError) < 1:
         raise CalibrationError(f"Argument `save_every` must be at least 1, but is {save_every}.")
     seed = tuple(int(k) for k in np.asarray(jax.random.key_data(as_key(key))).ravel())
     asked = identity(objective) | {"starts": drawn.settings, "method": method.settings, "seed": list(seed)}
@@ -104,6 +109,10 @@ def _run(
                 bar.advance(before - int(run.search.running.sum()))
                 if store and (steps % save_every == 0 or not run.search.running.any()):
                     store.write(run.arrays())
+        if has_kinks(objective) and (stalled := np.flatnonzero(run.search.status == FitStatus.STALLED)).size:
+            run = _moved(run, stalled, across_kinks(evaluator, run.search.rows(stalled)))
+            if store:
+                store.write(run.arrays())
     except KeyboardInterrupt:
         if store:
             store.write(run.arrays())
@@ -141,7 +150,11 @@ def _begin(evaluator: Evaluator, starts: AbstractStarts, method: AbstractMethod,
 
 def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod) -> FitRun:
     running = np.flatnonzero(run.search.running)
-    search = run.search.merged(running, method.advance(evaluator, run.search.rows(running)))
+    return _moved(run, running, method.advance(evaluator, run.search.rows(running)))
+
+
+def _moved(run: FitRun, rows: np.ndarray, found: Search) -> FitRun:
+    search = run.search.merged(rows, found)
     return dataclasses.replace(run, search=search, history=np.concatenate([run.history, search.value[None]]))
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from qspx._checks import shown
+from qspx._errors import ConfigError
 from qspx.calibrate.fit_result import Fit
 from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_store import read_manifest, read_state
@@ -19,6 +21,8 @@ def load_fit(path: str | Path, problem: Any) -> Fit:
     as running.
 
     Raises `ConfigError` if there is none, or if it is a fit of another problem."""
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"Argument `path` must be the directory of a fit, but {shown(path)} was given.")
     objective, path = objective_of(problem), Path(path)
     manifest = read_manifest(path)
     asked = json.loads(to_json(identity(objective)))

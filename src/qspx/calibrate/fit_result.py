@@ -74,6 +74,11 @@ class Fit:
         return float(self.search.value[self.order[0]])
 
     @property
+    def converged(self) -> bool:
+        """Whether the search of the best start met a criterion of convergence."""
+        return FitStatus(int(self.search.status[self.order[0]])).converged
+
+    @property
     def parameters(self) -> dict[str, float]:
         """The best, in the parameters' own units."""
         return dict(zip(self.objective.names, np.asarray(self.objective.natural(self.x)).tolist(), strict=True))
@@ -163,7 +168,7 @@ class Fit:
         """One row per parameter: `parameter`, `estimate`, `scale`, `se` (delta method) and the interval `low` to `high`
         in its own unit, `lower_bound`, `upper_bound`, `bound` ("", "lower" or "upper": which it is on) and `gradient`
         (on the estimation scale, inside the bounds). Standard error and interval are NaN on a bound, and infinite where
-        the measurements do not determine the parameter."""
+        the measurements do not determine the parameter. They mean something at an optimum: see `converged`."""
         import pandas as pd
 
         o, ends = self.objective, self.information.interval(level)

@@ -23,11 +23,12 @@ class FitStatus(IntEnum):
     FAILED_START = 4
     STALLED = 5
     RUNNING = 6
+    AT_KINK = 7
 
     @property
     def converged(self) -> bool:
         """Whether a criterion of convergence was met."""
-        return self <= FitStatus.STEP
+        return self <= FitStatus.STEP or self == FitStatus.AT_KINK
 
 
 FIT_STATUS_ADVICE: Mapping[FitStatus, str] = MappingProxyType(
@@ -40,6 +41,7 @@ FIT_STATUS_ADVICE: Mapping[FitStatus, str] = MappingProxyType(
         "candidates (`oversample`)",
         FitStatus.STALLED: "every step towards a better value fails or gives less than its slope says; tighten the "
         "tolerances of the integrator, or look for runs that fail near this place",
+        FitStatus.AT_KINK: "converged: at a kink of the density, where residuals are zero",
         FitStatus.RUNNING: "not finished; the same call with the same `out` goes on",
     }
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,30 @@ def read_manifest(path: Path) -> dict[str, Any]:
         found = json.loads((path / MANIFEST).read_text())
     except FileNotFoundError:
         raise ConfigError(f"{str(path)!r} holds no fit: there is no {MANIFEST} in it.") from None
+    except ValueError:
+        raise _damaged(path, MANIFEST) from None
+    if not isinstance(found, dict):
+        raise _damaged(path, MANIFEST)
     if found.get("kind") != "fit":
         raise ConfigError(f"{str(path)!r} holds a run, but not that of a fit.")
     return found
 
 
 def read_state(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a directory of a fit."""
-    with np.load(path / STATE, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    """The arrays of a directory of a fit. Raises `ConfigError` where there are none yet, or they cannot be read."""
+    if not (path / STATE).exists():
+        raise ConfigError(
+            f"{str(path)!r} holds a fit that has not saved anything yet; call fit(..., out={str(path)!r}) to go on."
+        )
+    try:
+        with np.load(io.BytesIO((path / STATE).read_bytes()), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile):
+        raise _damaged(path, STATE) from None
+
+
+def _damaged(path: Path, name: str) -> ConfigError:
+    return ConfigError(
+        f"{str(path / name)!r} is damaged: it ends too early, or is not what a fit writes. Restore it from a copy, or "
+        "delete the directory and fit again."
+    )

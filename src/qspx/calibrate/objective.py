@@ -189,10 +189,11 @@ class Objective:
 
         def located(x):
             found = self.predict(x)
-            place = found.prediction
+            place, log_sd = jnp.zeros_like(found.prediction), jnp.zeros_like(found.sd)
             for g in self.groups:
-                place = place.at[g.rows].set(g.noise.on_scale(found.prediction[g.rows]))
-            return (place, jnp.log(found.sd)), found
+                at, sd, _ = _scatter(g, found.prediction, found.sd)
+                place, log_sd = place.at[g.rows].set(at), log_sd.at[g.rows].set(jnp.log(sd))
+            return (place, log_sd), found
 
         (of_place, of_log_sd), found = jax.jacfwd(located, has_aux=True)(x)
         zeros = jnp.zeros_like(found.prediction)
@@ -217,18 +218,19 @@ class Objective:
         """Expected information; of a censored measurement, that of the event of being so."""
         total = jnp.zeros((len(self.estimated),) * 2)
         for g in self.groups:
-            sd, place, log_sd = found.sd[g.rows], of_place[g.rows], of_log_sd[g.rows]
+            at, sd, fine = _scatter(g, found.prediction, found.sd)
+            place, log_sd = of_place[g.rows], of_log_sd[g.rows]
             location, scale = g.noise.information
             seen = self.censored[g.rows] == 0
             by_place = weight[g.rows] * jnp.where(seen, location / sd**2, 0.0)
             by_scale = weight[g.rows] * jnp.where(seen, scale, 0.0)
             total = total + place.T @ (by_place[:, None] * place) + log_sd.T @ (by_scale[:, None] * log_sd)
             if not seen.all():
-                z = g.noise.residual(value[g.rows], found.prediction[g.rows], found.sd[g.rows])
-                z = jnp.where(seen, 0.0, z)
+                hidden = ~seen & fine
+                z = jnp.where(hidden, (g.noise.on_scale(value[g.rows]) - at) / sd, 0.0)
                 density = jnp.exp(2 * g.noise.log_standard(z) - g.noise.log_below_standard(z) - _log_above(g.noise, z))
                 moved = -place / sd[:, None] - z[:, None] * log_sd
-                total = total + moved.T @ (jnp.where(seen, 0.0, density)[:, None] * moved)
+                total = total + moved.T @ (jnp.where(hidden, density, 0.0)[:, None] * moved)
         return total
 
     # many starts ----------------------------------------------------------------------------------------------------
@@ -274,6 +276,15 @@ def _log_above(noise: AbstractNoise, z: Any) -> Any:
     return noise.log_below_standard(-z)
 
 
+def _scatter(group: Group, prediction: Any, sd: Any) -> tuple[Any, Any, Any]:
+    """Location and sd on the scale of the noise of the measurements of a group, each (k,), and where they are any: in
+    other places both are replaced by what harms no derivative."""
+    at, sd = prediction[group.rows], sd[group.rows]
+    fine = jnp.isfinite(at) & jnp.isfinite(sd) & (sd > 0)
+    fine = fine if group.noise.scale == "lin" else fine & (at > 0)
+    return group.noise.on_scale(jnp.where(fine, at, 1.0)), jnp.where(fine, sd, 1.0), fine
+
+
 def _log_likelihood(
     group: Group, o: Objective, prediction: Any, sd: Any, place: Any = None, log_sd: Any = None, value: Any = None
 ) -> Any:
@@ -281,14 +292,15 @@ def _log_likelihood(
     (measurements,) move location and log-sd; `value` (measurements,) stands for what was measured."""
     rows, noise = group.rows, group.noise
     value, censored = (o.value if value is None else value)[rows], o.censored[rows]
-    fine = jnp.isfinite(prediction[rows]) & jnp.isfinite(sd[rows]) & (sd[rows] > 0)
-    fine = fine if noise.scale == "lin" else fine & (prediction[rows] > 0)
-    at, spread = noise.on_scale(jnp.where(fine, prediction[rows], 1.0)), jnp.where(fine, sd[rows], 1.0)
+    at, spread, fine = _scatter(group, prediction, sd)
     if place is not None:
         at, spread = at + place[rows], spread * jnp.exp(log_sd[rows])
     z = (noise.on_scale(value) - at) / spread
     each = noise.log_standard(z) - jnp.log(spread) + noise.log_slope(value)
+    found = jnp.where(fine, each, -jnp.inf)
     if censored.any():
-        below = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
-        each = jnp.where(censored == 0, each, below)
-    return jnp.where(fine, each, -jnp.inf)
+        beyond = noise.log_below_standard(jnp.where(censored == 0, 0.0, -censored * z))
+        # without scatter (nothing is there yet, so nothing scatters) a prediction below the limit is sure to be
+        still = jnp.isfinite(prediction[rows]) & (prediction[rows] < value) & (censored < 0)
+        found = jnp.where(censored == 0, found, jnp.where(fine, beyond, jnp.where(still, 0.0, -jnp.inf)))
+    return found

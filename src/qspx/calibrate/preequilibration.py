@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from qspx._checks import mapping, number
 from qspx._errors import CalibrationError
 from qspx.calibrate.names import Number
 
@@ -26,6 +27,8 @@ class PreEquilibration:
     parameters: Mapping[str, Number] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        number(self.within, "within` of `PreEquilibration", CalibrationError)
+        mapping(self.parameters, "parameters` of `PreEquilibration", CalibrationError)
         if not (self.within > 0 and math.isfinite(self.within)):
             raise CalibrationError(
                 f"Argument `within` of PreEquilibration must be a time > 0, but {self.within} was given."

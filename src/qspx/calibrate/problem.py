@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from qspx._checks import number
 from qspx._errors import CalibrationError, closest
 from qspx._status import STATUS_ADVICE, Status
 from qspx.calibrate.arms import Arms, Given, arms_by_name
 from qspx.calibrate.building import Builder
 from qspx.calibrate.checks import (
     check_every_arm_is_measured,
+    check_kinds,
     check_problem,
     checked_estimated,
     noise_by_observable,
@@ -79,6 +81,8 @@ class CalibrationProblem:
     integrator: AbstractIntegrator = AutomaticIntegrator(rtol=1e-8, atol=1e-12)
 
     def __post_init__(self):
+        given = (self.fixed, self.per_arm, self.per_study)
+        check_kinds(self.model, self.measurements, *given, self.prior, self.integrator)
         object.__setattr__(self, "estimated", checked_estimated(self.estimated, self.model))
         check_problem(self._builder, self.measurements)
         if not isinstance(self.arms, EventTable):  # whose subjects without a measurement are no mistake
@@ -148,6 +152,7 @@ class CalibrationProblem:
             if name not in self.names:
                 raise CalibrationError(f"`{name}` is not estimated.{closest(name, self.names)}")
             low, high = self.estimated[self.names.index(name)].bounds
+            value = number(value, f"values` for `{name}", CalibrationError)
             if not low <= value <= high:
                 raise CalibrationError(f"`{name}` must lie inside its bounds {low:g} to {high:g}, but is {value:g}.")
         return self.objective.coordinates([{**self.start, **values}[name] for name in self.names])
@@ -241,6 +246,9 @@ class CalibrationProblem:
             for e in self.estimated
         ]
         return pd.DataFrame(rows, columns=["name", "unit", "start", "lower", "upper", "scale", "prior"])
+
+    def __repr__(self) -> str:
+        return f"CalibrationProblem({self})"
 
     def __str__(self) -> str:
         m = self.measurements

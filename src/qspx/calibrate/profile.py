@@ -77,8 +77,22 @@ class Profile:
             if end != CLOSED:
                 said.append(f"{'open' if end == OPEN else 'not resolved'} on the {side}")
             elif leaning:
-                said.append(f"closed on the {side} by the bounds of {', '.join(leaning)}")
+                said.append(f"closed on the {side} by the bounds of {', '.join(leaning)}, not by the data")
         return ", ".join(said) or "identifiable"
+
+    @property
+    def ends_in_words(self) -> tuple[str, str]:
+        """Of the interval, with what else than the data closed it: "2.13", "<= 7.77 (bound of Q)", "<= 10 (its
+        bound)", "not resolved"."""
+        said = []
+        for sign, at, end, leaning in zip((">=", "<="), self.interval, self.ends, self.leaning, strict=True):
+            if end == UNRESOLVED:
+                said.append("not resolved")
+            elif end == OPEN:
+                said.append(f"{sign} {at:.4g} (its bound)")
+            else:
+                said.append(f"{sign} {at:.4g} (bound of {', '.join(leaning)})" if leaning else f"{at:.4g}")
+        return said[0], said[1]
 
     def plot(self, ax: Any = None):
         """Loss of log-posterior against the parameter, with the threshold. Returns the matplotlib Axes."""
@@ -149,7 +163,9 @@ class Profiles:
         return axes
 
     def __str__(self) -> str:
-        text = f"profile likelihoods, {100 * self.level:g} % intervals\n{self.to_dataframe().to_string(index=False)}"
+        frame = self.to_dataframe()
+        frame["low"], frame["high"] = zip(*(p.ends_in_words for p in self.of.values()), strict=True)
+        text = f"profile likelihoods, {100 * self.level:g} % intervals\n{frame.to_string(index=False)}"
         if self.improved:
             text += f"\nA better fit was found on the way: log-posterior {self.improved:.3g} higher. Fit again from it."
         return text

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import CalibrationError
-from qspx.dose_events import DoseEvents, no_events, stacked_events
+from qspx.dose_events import DoseEvents, no_events, reset_at, stacked_events
 from qspx.dosing import Regimen
 from qspx.integrate import AbstractIntegrator, SolveRequest
 from qspx.integrate.base import Samples
@@ -45,7 +45,8 @@ class Runs:
         start: float | None = None,
     ) -> Runs:
         """One run per regimen (None: nothing is given), sampled at `times`: pairs (time, whether before what is given
-        then), in the model's time unit. `start` is where runs begin (default: the earliest dose or sample, or zero)."""
+        then), in the model's time unit. `start` is where runs begin (default: each at zero, or at its first dose or
+        sample where that is earlier)."""
         if len(regimens) != len(times) or not regimens:
             raise CalibrationError(
                 f"`regimens` and `times` must have one entry per run, but have {len(regimens)} and {len(times)}."
@@ -58,10 +59,13 @@ class Runs:
             for k, (time, before) in enumerate(row):
                 samples.time[i, k], samples.before[i, k] = time, before
         finite = samples.time[np.isfinite(samples.time)]
-        earliest = min([0.0, *events.time[np.isfinite(events.time)], *finite]) if start is None else start
+        begin = np.minimum(np.minimum(samples.time.min(axis=1), events.time.min(axis=1)), 0.0)
+        begin = begin if start is None else np.full(len(times), start)
+        earliest = float(begin.min())
+        events = reset_at(np.where(begin > earliest, begin, np.inf), events)
         last = max([earliest, *finite])
         end = last if last > earliest else earliest + 1.0  # a run has a length, even if all is asked at its start
-        marks = any(r.has_marks for r in regimens if r is not None)
+        marks = any(r.has_marks for r in regimens if r is not None) or bool((begin > earliest).any())
         common = tuple(float(t) for t in np.linspace(earliest, end, most))  # replaced by `samples`
         request = SolveRequest(model, common, tuple(model.species), (), earliest, end, marks=marks)
         return cls(request, events, samples)

@@ -110,11 +110,13 @@ class Evaluator:
         value, gradient = (np.concatenate(fields) for fields in zip(*parts, strict=True))
         return value, gradient
 
+    def _at(self, x: np.ndarray) -> Evaluation:
+        """At rows of coordinates."""
+        return self.objective.evaluations(x)
+
     def _evaluated(self, place: np.ndarray) -> Evaluation:
         n = len(place)
-        value, gradient, information, ok = (
-            np.asarray(a)[:n] for a in self.objective.evaluations(self._coordinates(place))
-        )
+        value, gradient, information, ok = (np.asarray(a)[:n] for a in self._at(self._coordinates(place)))
         scaled = information * self.width[:, None] * self.width
         return Evaluation(np.where(ok, value, -np.inf), gradient * self.width, scaled, ok)
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
-from qspx._errors import CalibrationError
+from qspx._checks import mapping, number, shown
+from qspx._errors import CalibrationError, closest
 from qspx.calibrate.objective import Objective
 
 
@@ -97,13 +99,24 @@ class StartsAround(AbstractStarts):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GivenStarts(AbstractStarts):
-    """Starts at given values, in the parameters' own units, shape (starts, estimated), in the order of the objective's
-    `names`. None is replaced."""
+    """Starts at given values, in the parameters' own units: one mapping from names per start, where what is left out
+    has the value of its `Estimated`; or an array (starts, estimated) in the order of the objective's `names`. None is
+    replaced."""
 
     values: Any
 
     def __post_init__(self):
-        values = np.atleast_2d(np.asarray(self.values, dtype=float))
+        given = [self.values] if isinstance(self.values, Mapping) else self.values
+        if isinstance(given, Sequence) and any(isinstance(each, Mapping) for each in given):
+            object.__setattr__(self, "values", tuple(_by_name(each) for each in given))
+            return
+        try:
+            values = np.atleast_2d(np.asarray(given, dtype=float))
+        except (TypeError, ValueError):
+            raise CalibrationError(
+                'Argument `values` of GivenStarts must hold numbers, one row per start, or mappings such as {"CL": 0.2}'
+                f", but {shown(given)} was given."
+            ) from None
         if not (values.size and np.isfinite(values).all()):
             raise CalibrationError("Argument `values` of GivenStarts must hold finite numbers, one row per start.")
         object.__setattr__(self, "values", values)
@@ -114,21 +127,51 @@ class GivenStarts(AbstractStarts):
 
     def candidates(self, objective: Objective, seed: tuple[int, ...]) -> np.ndarray:
         names = objective.names
-        if self.values.shape[1] != len(names):
+        values = self._rows(objective)
+        if values.shape[1] != len(names):
             raise CalibrationError(
                 f"Argument `values` of GivenStarts must have one column per estimated parameter ({', '.join(names)}), "
-                f"but has {self.values.shape[1]}."
+                f"but has {values.shape[1]}."
             )
         bounds = np.array([e.bounds for e in objective.estimated])
-        outside = (self.values < bounds[:, 0]) | (self.values > bounds[:, 1])
+        outside = (values < bounds[:, 0]) | (values > bounds[:, 1])
         if outside.any():
             i, k = np.argwhere(outside)[0]
             raise CalibrationError(
                 f"Argument `values` of GivenStarts must lie inside the bounds, but start {i} has {names[k]} = "
-                f"{self.values[i, k]:g}, outside {bounds[k, 0]:g} to {bounds[k, 1]:g}."
+                f"{values[i, k]:g}, outside {bounds[k, 0]:g} to {bounds[k, 1]:g}."
             )
         low, high = objective.box.T
-        return (np.clip(objective.coordinates(self.values), low, high) - low) / (high - low)
+        return (np.clip(objective.coordinates(values), low, high) - low) / (high - low)
+
+    def _rows(self, objective: Objective) -> np.ndarray:
+        if isinstance(self.values, np.ndarray):
+            return self.values
+        known = {e.name: e.value for e in objective.estimated}
+        rows = []
+        for i, each in enumerate(self.values):
+            if unknown := [name for name in each if name not in known]:
+                raise CalibrationError(
+                    f"Argument `values` of GivenStarts: start {i} names `{unknown[0]}`, which is not estimated."
+                    f"{closest(unknown[0], known)}"
+                )
+            row = known | each
+            if missing := [name for name, value in row.items() if value is None]:
+                raise CalibrationError(
+                    f"Argument `values` of GivenStarts: start {i} does not say `{missing[0]}`, and its Estimated "
+                    "has no value. Give one of them."
+                )
+            rows.append(list(row.values()))
+        return np.array(rows, dtype=float)
+
+
+def _by_name(start: Any) -> dict[str, float]:
+    found = {}
+    for name, value in mapping(start, "values` of `GivenStarts", CalibrationError).items():
+        found[name] = number(value, f"values` of `GivenStarts` for `{name}", CalibrationError)
+        if not math.isfinite(found[name]):
+            raise CalibrationError(f"Argument `values` of `GivenStarts` for `{name}` must be finite, but is {value!r}.")
+    return found
 
 
 def _placed(objective: Objective, share: np.ndarray) -> np.ndarray:

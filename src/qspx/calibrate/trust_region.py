@@ -7,7 +7,7 @@ makes the next step, as in NL2SOL (Dennis, Gay & Welsch 1981, doi:10.1145/355958
 optima of models of this kind than either alone: Fröhlich & Sorger 2022, doi:10.1371/journal.pcbi.1010322.
 
 It fails where the log-posterior is noisy: then steps stall with a gradient that is not small, and the tolerances of the
-integrator are what to tighten.
+integrator are what to tighten. At kinks of the log-posterior it stalls, too: see `kinks`.
 """
 
 from __future__ import annotations

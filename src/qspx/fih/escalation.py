@@ -26,7 +26,10 @@ class Escalation:
         if len(self.levels) < 3 or any(b <= a for a, b in zip(self.levels, self.levels[1:], strict=False)):
             raise DoseError(f"Argument `levels` must hold at least three increasing doses, but is {self.levels}.")
         if self.regimen.unit != "ug/kg":
-            raise DoseError(f"Argument `regimen` must be in ug/kg, but is in {self.regimen.unit}.")
+            raise DoseError(
+                f"Argument `regimen` must be in ug/kg, but is in {self.regimen.unit}. Give schedule and levels per kg "
+                "of body weight (a flat dose of 10 mg at 70 kg is 143 ug/kg), and let the model declare `body_weight`."
+            )
 
 
 def _factor(value: float) -> float:

@@ -57,6 +57,11 @@ def _group(
     key: str, observables: Mapping[str, Row], rows: np.ndarray, measured: Sequence[Row], conditions: Conditions
 ) -> Group:
     row, outputs = observables[key], conditions.sbml.outputs
+    noise = _noise(row)
+    for r in measured:
+        if noise.scale != "lin" and not r.number("measurement") > 0:
+            reason = f"it must be > 0, because `{key}` is on a logarithm (`observableTransformation`)"
+            raise r.error("measurement", f"{reason}, but is {r['measurement']}")
     prediction = formula_in(row, "observableFormula", conditions)
     sd = formula_in(row, "noiseFormula", conditions)
     if others := sd.names() & (set(observables) - set(outputs)):  # noise that grows with what is observed
@@ -66,7 +71,7 @@ def _group(
     count = {kind: _most(kind, key, names) for kind in ("observable", "noise")}
     values = [_local_values(local, key, count, r, row, conditions) for r in measured]
     formula = _evaluated(conditions.sbml, prediction, sd, [n for n in names if n in outputs], local)
-    return Group(rows, formula, Assigned.of(values, conditions.table.names, len(local)), _noise(row))
+    return Group(rows, formula, Assigned.of(values, conditions.table.names, len(local)), noise)
 
 
 def formula_in(row: Row, column: str, conditions: Conditions) -> Expr:

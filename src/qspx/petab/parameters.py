@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,11 @@ from qspx.calibrate.estimated import Estimated
 from qspx.interchange.errors import InterchangeError
 from qspx.petab.priors import prior_of
 from qspx.petab.tables import Row
+
+
+class PetabWarning(UserWarning):
+    """Something in the tables of a PEtab problem that can be computed, but that PEtab does not allow."""
+
 
 _SCALES = ("lin", "log", "log10")
 
@@ -61,12 +67,19 @@ def _estimated(key: str, row: Row, nominal: float) -> Estimated:
         raise row.error("parameterScale", f"it must be one of {_SCALES}, but is {scale!r}")
     bounds = row.number("lowerBound"), row.number("upperBound")
     try:
-        # a nominal value outside the bounds is no start of a search, but can be evaluated
-        value = nominal if bounds[0] <= nominal <= bounds[1] else None
+        value = None if math.isnan(nominal) else nominal
+        if value is not None and not bounds[0] <= value <= bounds[1]:
+            warnings.warn(
+                f"{row.file}, line {row.line}, `nominalValue`: {key} = {value:g} lies outside its bounds {bounds[0]:g} "
+                f"to {bounds[1]:g}. It can be evaluated, but no search starts there.",
+                PetabWarning,
+                stacklevel=2,
+            )
+            value = None
         bare = Estimated(key, bounds, value, scale)
         prior, on = prior_of(row, bare.box, bounds)
         return dataclasses.replace(bare, prior=prior, prior_on=on)
     except InterchangeError:
         raise
     except QspxError as error:
-        raise row.error("parameterId", f"{key}: {error}") from error
+        raise row.error("parameterId", f"{key}: {str(error).rstrip('.')}") from error

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qspx._checks import require_kind
 from qspx._errors import CalibrationError, closest
 from qspx._status import Status
 from qspx.calibrate.estimated import Estimated
@@ -168,9 +169,13 @@ def load_petab(
         NotSupported: for what PEtab or SBML allow and qspx does not take, with its place: events, other versions, and
             what `load_sbml` refuses.
 
-    Warns (`GradientWarning`) where rates jump at a threshold of a state: then the gradient lacks a part.
+    Warns (`PetabWarning`) of nominal values outside their bounds, and (`GradientWarning`) where rates jump at a
+    threshold of a state: then the gradient lacks a part.
     """
     require_libsbml()
+    if integrator is not None:
+        fix = "For example AutomaticIntegrator(1e-8, 1e-12)."
+        require_kind(integrator, AbstractIntegrator, "integrator", fix, CalibrationError)
     tables = read_tables(path)
     table = read_parameters(tables.parameters)
     conditions, switches = _model(tables, table)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qspx._checks import shown
 from qspx._errors import closest
 from qspx.interchange.errors import InterchangeError, NotSupported
 
@@ -92,6 +93,10 @@ def read_tables(path: str | Path) -> Tables:
         InterchangeError: naming file and line, where a file is missing or a table is not as PEtab says.
         NotSupported: for other versions, several problems in one file, and languages other than SBML.
     """
+    if not isinstance(path, str | Path):
+        raise InterchangeError(
+            f"Argument `path` must name the YAML file of a PEtab problem, but {shown(path)} was given."
+        )
     path = Path(path)
     said = _read_yaml(path)
     version = str(said.get("format_version", "1"))
@@ -141,6 +146,12 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         raise InterchangeError(
             'Reading PEtab needs PyYAML, which is not installed; install the extra: pip install "qspx[petab]"'
         ) from error
+    if path.is_dir():
+        inside = sorted(file.name for pattern in ("*.yaml", "*.yml") for file in path.glob(pattern))
+        raise InterchangeError(
+            f"Argument `path` must name the YAML file of a PEtab problem, but {path} is a folder; "
+            f"{'it holds ' + ', '.join(inside) if inside else 'it holds no YAML file'}."
+        )
     if not path.is_file():
         raise InterchangeError(
             f"Argument `path` must name the YAML file of a PEtab problem, but {path} does not exist."

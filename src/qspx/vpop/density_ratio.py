@@ -1,4 +1,4 @@
-"""Prevalence weights by the ratio of densities, after Klinke 2008 (doi 10.1007/s10439-007-9410-y).
+"""Prevalence weights by the ratio of densities, after Klinke 2008 (Ann Biomed Eng 36:321).
 
     w_i ∝ density of the target at y_i / density of the patients at y_i
 

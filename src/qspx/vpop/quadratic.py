@@ -43,7 +43,7 @@ def least_squares(x: np.ndarray, y: np.ndarray, s: np.ndarray, epsilon: float, c
 
 @dataclasses.dataclass(frozen=True)
 class QuadraticProgramme(AbstractWeighting):
-    """As gQSPSim (Hosseini 2020, doi 10.1002/psp4.12492): S = diag(0.1 |Y| + 1e-3), no weight above 1 / `least`. Means
+    """As gQSPSim (Hosseini 2020, doi 10.1002/psp4.12494): S = diag(0.1 |Y| + 1e-3), no weight above 1 / `least`. Means
     and second moments are both matched here.
 
     Args:
