@@ -16,7 +16,7 @@ EXPECTED = {
     "fit key": "Argument `key` must be a whole number >= 0, but 'a'",
     "fit x": "Argument `x` must be a sequence of numbers, but 'a'",
     "fit tolerance": "Argument `tolerance` must be a number > 0, but 'a'",
-    "read endpoints": r"Argument `endpoints` must be an Endpoint, but 'C' was given. Write Endpoint\(\"C\", ",
+    "read endpoints": r"Argument `endpoints` must be an Endpoint, but 'C' was given. Write Endpoint\('C', ",
     "read endpoints of names": "Argument `endpoints` for `1` must be an Endpoint, but 'C' was given. For example",
     "read file": "the event table nope.csv cannot be read: No such file",
     "read source": "an event table is a pandas DataFrame or the path of a CSV file, but int was given",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from qspx._checks import mapping, require_kind, shown
 from qspx._errors import CalibrationError
@@ -36,7 +37,7 @@ def mapping_of(values: Any, kind: type, argument: str, example: str) -> Mapping[
 
 def whole(value: Any, least: int, argument: str) -> None:
     """Raise `CalibrationError` unless it is a whole number that is large enough."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise CalibrationError(
             f"Argument `{argument}` must be a whole number >= {least}, but {shown(value)} was given."
         )
@@ -44,14 +45,14 @@ def whole(value: Any, least: int, argument: str) -> None:
 
 def positive(value: Any, argument: str) -> None:
     """Raise `CalibrationError` unless it is a finite number > 0."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (real and math.isfinite(value) and value > 0):
         raise CalibrationError(f"Argument `{argument}` must be a number > 0, but {shown(value)} was given.")
 
 
 def number_or_name(value: Any, argument: str) -> None:
     """Raise `CalibrationError` unless it is a finite number or a name."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (isinstance(value, str) or (real and math.isfinite(value))):
         raise CalibrationError(
             f"Argument `{argument}` must be a number, or the name of one that is estimated, but {shown(value)} was "

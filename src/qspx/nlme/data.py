@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qspx._checks import mapping
+from qspx._checks import mapping, shown
 from qspx._checks import names as named
 from qspx._dose_units import in_model_time
 from qspx._errors import CalibrationError, closest
@@ -250,9 +250,13 @@ def _checked_endpoints(given: Any) -> Endpoint | dict[Any, Endpoint]:
         for code, each in given.items():
             of_kind(each, Endpoint, f"endpoints` for `{code}", 'For example {1: Endpoint("CP", "mg/L")}.')
         return {plain(code): each for code, each in given.items()}
+    if isinstance(given, Endpoint):
+        return given
     name = given if isinstance(given, str) else "CP"
-    of_kind(given, Endpoint, "endpoints", f'Write Endpoint("{name}", "UNIT OF DV"), or map DVID to several of them.')
-    return given
+    raise CalibrationError(
+        f"Argument `endpoints` must be an Endpoint, but {shown(given)} was given. Write Endpoint({name!r}, "
+        "unit of DV), or map each value of DVID to one."
+    )
 
 
 def _endpoints(
