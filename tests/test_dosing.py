@@ -187,7 +187,7 @@ def test_mistakes_in_a_regimen(make, words):
         (Human(), 1, "mg", "Moles", ModelError, ("`Moles`", "Did you mean `moles`?")),
         (Human(), 1, "IU", "moles", UnitError, ("dose 0", "IU", "nmol", "`moles`")),
         (Bare(), 1, "nmol", "C", UnitError, ("dose 0", "`C`", "declare its `volume`")),
-        (Bare(), 1, "nmol/kg", "moles", DoseError, ("dose 0", "body weight", "`body_weight`", "flat amount")),
+        (Bare(), 1, "nmol/kg", "moles", DoseError, ("dose 0", "`body_weight`", "escalated per kg", "flat amount")),
         (Bare(), 1, "mg", "moles", DoseError, ("dose 0", "molar mass", "`molar_mass`", "in nmol")),
     ],
 )

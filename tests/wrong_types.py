@@ -67,7 +67,10 @@ SEEN = Measurements.from_dataframe(
 )
 
 
-def problem(model=M, measurements=SEEN, estimated=(Estimated("k", (0.1, 10.0)),), noise=Additive(0.1), **how):
+ESTIMATED, NOISE = (Estimated("k", (0.1, 10.0)),), Additive(0.1)
+
+
+def problem(model=M, measurements=SEEN, estimated=ESTIMATED, noise=NOISE, **how):
     return CalibrationProblem(model, measurements, estimated, noise, **{"arms": G} | how)
 
 

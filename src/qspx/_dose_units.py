@@ -87,7 +87,8 @@ def amount_factor(dose: Dose, model: AbstractModel, where: str) -> tuple[float, 
     if weight_power and model.body_weight is None:
         raise DoseError(
             f"{where}: a dose per kg needs the body weight, but {model.name} declares no `body_weight` "
-            f"parameter. Declare one, or give the dose as a flat amount."
+            'parameter. Declare one (BW = Parameter(70.0, "kg") and body_weight = "BW"), or, where doses are not '
+            "compared or escalated per kg, give the dose as a flat amount."
         )
     if mass_power and model.molar_mass is None:
         raise DoseError(

@@ -215,10 +215,11 @@ def test_figures():
 
 
 def test_status_codes_never_change():
-    names = ["GRADIENT", "VALUE", "STEP", "MAX_ITERATIONS", "FAILED_START", "STALLED", "RUNNING"]
+    names = ["GRADIENT", "VALUE", "STEP", "MAX_ITERATIONS", "FAILED_START", "STALLED", "RUNNING", "AT_KINK"]
     assert [(s.name, int(s)) for s in FitStatus] == [(name, i) for i, name in enumerate(names)]
     assert set(FIT_STATUS_ADVICE) == set(FitStatus)
-    assert [s for s in FitStatus if s.converged] == [FitStatus.GRADIENT, FitStatus.VALUE, FitStatus.STEP]
+    converged = [FitStatus.GRADIENT, FitStatus.VALUE, FitStatus.STEP, FitStatus.AT_KINK]
+    assert [s for s in FitStatus if s.converged] == converged
 
 
 @pytest.mark.parametrize(

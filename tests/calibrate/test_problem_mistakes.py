@@ -20,6 +20,7 @@ from qspx import (
     PreEquilibration,
     Proportional,
     StudentNoise,
+    Uniform,
 )  # fmt: skip
 from qspx._errors import CalibrationError, QspxError
 from qspx.calibrate.arms import arms_by_name
@@ -56,6 +57,10 @@ MISTAKES = {
     "noise that may vanish": (
         {"noise": Additive("sd"), "estimated": [*TWO, Estimated("sd", (0.0, 1.0), scale="lin")]},
         "`sd`, the `sd` of the noise of `CP`, must be > 0, but may be 0.*lower bound",
+    ),
+    "prior outside the bounds": (
+        {"prior": Joint({"CL": Uniform(500.0, 600.0)})},
+        r"the prior of `CL`, Uniform.*no density between its bounds 0.1 and 100 .*make bounds and prior agree",
     ),
     "negative noise of one arm": (
         {"noise": Additive("sd"), "fixed": {"sd": 1.0}, "per_arm": {"sd": {"oral": -2.0}}},
@@ -152,3 +157,32 @@ def test_every_mistake_is_an_error_of_qspx():
     with pytest.raises(CalibrationError, match="`gain` is neither estimated nor fixed"):
         observed = {"CP": Observed("CP", scaling="gain")}
         build(measurements=measured(FRAME, observables=observed), estimated=[*TWO, CV], noise=Proportional("cv"))
+
+
+def test_a_prior_without_density_between_the_bounds():
+    """Quantiles of a uniform prior in closed form: 95 % of (50, 60) lie between 50.3 and 59.7 by its percentiles."""
+    with pytest.raises(CalibrationError, match=r"the prior of `k`.*bounds 0.01 and 10 \(.*50.3 and 59.7\)"):
+        Estimated("k", (0.01, 10.0), prior=Uniform(50.0, 60.0))
+    with pytest.raises(CalibrationError, match="the prior of `k`"):  # on the logarithm the bounds are -4.6 and 2.3
+        Estimated("k", (0.01, 10.0), prior=Uniform(3.0, 4.0), prior_on="estimation")
+    Estimated("k", (0.01, 10.0), prior=Uniform(3.0, 3.0001))  # narrow, but inside
+    Estimated("k", (0.01, 10.0), prior=Uniform(9.99, 600.0))  # hardly any of it is inside
+    Estimated("k", (0.01, 10.0), prior=LogNormal(1e3, cv=0.1))  # far away, but not impossible
+
+
+def test_a_negative_limit_of_quantification():
+    frame = FRAME.assign(lloq=[0.5, -1.0])
+    with pytest.raises(CalibrationError, match="row 3, column `lloq`: a limit of quantification >= 0.*but `-1.0`"):
+        measured(frame)
+    signed = pd.concat([frame, FRAME.assign(time=3.0, value=-2.0)])
+    assert len(measured(signed)) == 4  # seen below zero itself
+
+
+def test_what_is_printed_of_a_problem():
+    found = build()
+    assert repr(found).startswith("CalibrationProblem(calibration of Oral: 2 estimated (CL, V)")
+    assert len(repr(found)) < 300
+    summary = found.measurements.summary()
+    with pd.option_context("display.width", 40, "display.max_columns", 3):
+        assert "largest" in repr(summary) and "..." not in str(summary) and str(summary).count("\n") == len(summary)
+    assert list(summary["arm"]) == ["iv", "oral"]

@@ -1,5 +1,7 @@
 """Draws of starts: their design, and what they depend on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from closed_form import closed_form, linear
@@ -81,3 +83,18 @@ def test_starts_around_need_values():
     assert o.estimated[0] == Estimated("a", (-10.0, 10.0), scale="lin")
     with pytest.raises(CalibrationError, match=r"\['a', 'b'\] have none"):
         StartsAround(3).candidates(o, SEED)
+
+
+def test_starts_by_name_take_the_rest_from_the_problem():
+    some = (Estimated("a", (-10.0, 10.0), 2.5, scale="lin"), Estimated("b", (-10.0, 10.0), scale="lin"))
+    o = dataclasses.replace(OBJECTIVE, estimated=some)
+    by_name = GivenStarts([{"b": 1.0}, {"b": 3.0, "a": 2.0}])
+    assert by_name.n == 2 and by_name.settings["values"] == ({"b": 1.0}, {"b": 3.0, "a": 2.0})
+    np.testing.assert_array_equal(
+        by_name.candidates(o, SEED), GivenStarts([[2.5, 1.0], [2.0, 3.0]]).candidates(o, SEED)
+    )
+    assert GivenStarts({"b": 1.0}).n == 1
+    with pytest.raises(CalibrationError, match="start 0 names `c`, which is not estimated"):
+        GivenStarts({"c": 1.0}).candidates(o, SEED)
+    with pytest.raises(CalibrationError, match="start 0 does not say `b`, and its Estimated has no value"):
+        GivenStarts({"a": 1.0}).candidates(o, SEED)

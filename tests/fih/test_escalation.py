@@ -2,8 +2,9 @@
 
 import pytest
 
+from qspx import Regimen
 from qspx._errors import DoseError
-from qspx.fih import DOUBLING, HALF_LOG, cohorts_avoided, escalation_ladder, steps_between
+from qspx.fih import DOUBLING, HALF_LOG, Escalation, cohorts_avoided, escalation_ladder, steps_between
 
 
 def test_cohorts_avoided_by_isb2001():
@@ -33,3 +34,9 @@ def test_refuses():
         escalation_ladder(2.0, 1.0)
     with pytest.raises(DoseError, match="low"):
         steps_between(0.0, 1.0)
+
+
+def test_flat_doses_are_told_how_to_go_in():
+    """10 mg / 70 kg = 143 ug/kg."""
+    with pytest.raises(DoseError, match=r"must be in ug/kg, but is in mg.*10 mg at 70 kg is 143 ug/kg.*`body_weight`"):
+        Escalation(Regimen.single(10.0, "mg", "C"), (1.0, 10.0, 100.0))

@@ -7,6 +7,7 @@ from made import CONSTANTS, CONVERSION, HEAD, OBSERVABLES, parameter_table, prob
 from qspx import load_petab
 from qspx._errors import CalibrationError
 from qspx.interchange import InterchangeError, NotSupported
+from qspx.petab.parameters import PetabWarning
 
 ONE = [("observableId", "simulationConditionId", "time", "measurement"), ("obs_a", "c0", 1, 0.7)]
 
@@ -40,6 +41,7 @@ def test_yaml(tmp_path, change, error, match):
     [
         (("k1", "log10", 0, 10, 1, 1), r"parameters.tsv, line 2, `parameterId`: k1: .*`bounds`.*positive"),
         (("k1", "log2", 0.1, 10, 1, 1), "line 2, `parameterScale`.*'log2'"),
+        (("k1", "log10", 0, 10, 1, 1), r'use scale="lin"\.$'),  # one full stop
         (("k1", "lin", "", 10, 1, 1), "line 2, `lowerBound`: it is missing"),
         (("k1", "lin", 0, 10, 1, 2), "line 2, `estimate`: it must be 0 or 1"),
         (("k1", "lin", 0, 10, "", 0), "line 2, `nominalValue`: it is missing"),
@@ -128,3 +130,22 @@ def test_values(tmp_path):
         found.log_likelihood({"k1x": 1.0})
     with pytest.raises(CalibrationError, match="one per estimated parameter"):
         found.coordinates([1.0])
+
+
+@pytest.mark.parametrize("scale", ["log", "log10"])
+def test_a_measurement_without_a_logarithm(tmp_path, scale):
+    head = (*OBSERVABLES[0], "observableTransformation")
+    refused(
+        tmp_path,
+        InterchangeError,
+        "measurements.tsv, line 3, `measurement`: it must be > 0, because `obs_a` is on a logarithm .*but is 0",
+        observables=[head, (*OBSERVABLES[1], scale)],
+        measurements=[*ONE, ("obs_a", "c0", 2, 0)],
+    )
+
+
+def test_a_nominal_value_outside_its_bounds(tmp_path):
+    path = problem(tmp_path, parameters=[HEAD, ("k1", "lin", 1, 10, 0.5, 1)], measurements=ONE)
+    with pytest.warns(PetabWarning, match="parameters.tsv, line 2, `nominalValue`: k1 = 0.5 lies outside its bounds"):
+        found = load_petab(path)
+    assert found.nominal == [0.5] and found.estimated[0].value is None

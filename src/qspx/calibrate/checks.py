@@ -27,8 +27,8 @@ from qspx.units import unit
 
 def checked_estimated(estimated: Any, model: AbstractModel) -> tuple[Estimated, ...]:
     """With the value where a search starts: the model's where none is given, else the middle of the bounds."""
-    several = tuple(estimated) if isinstance(estimated, Iterable) and not isinstance(estimated, str) else (None,)
-    if not all(isinstance(e, Estimated) for e in several):
+    several = tuple(estimated) if isinstance(estimated, Iterable) else None
+    if several is None or not all(isinstance(e, Estimated) for e in several):
         raise CalibrationError(
             f"Argument `estimated` must be a sequence of Estimated(name, bounds), but {shown(estimated)} was given."
         )

@@ -8,6 +8,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import ndtri
 
 from qspx._checks import number, numbers, require_kind
 from qspx._errors import CalibrationError
@@ -97,7 +98,7 @@ def check_support(name: str, prior: AbstractDistribution, low: float, high: floa
     which hit a narrow one, and across the bounds, which hit the tail of a wide one."""
     with jax.ensure_compile_time_eval():
         shares = np.linspace(0.0, 1.0, 101)
-        quantiles = np.asarray(prior.quantile(shares[1:-1]))
+        quantiles = np.asarray(prior.from_normal(jnp.asarray(ndtri(shares[1:-1]))))
         places = np.concatenate([quantiles, low + (high - low) * shares])
         inside = places[(places >= low) & (places <= high)]
         density = np.asarray(prior.log_prob(jnp.asarray(inside)))

@@ -92,19 +92,22 @@ class Rounded(Evaluator):
         return self._compiled(x, self.width_of_kink)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Rounded(LaplaceNoise):
     """Laplace residuals with sqrt(z² + width²) in the place of |z|, and for the information the curvature at the
     residuals `z` themselves."""
 
-    def __init__(self, of: LaplaceNoise, width: Any, z: Any):
-        object.__setattr__(self, "scale", of.scale)
-        object.__setattr__(self, "_of", (width, z))
+    of: LaplaceNoise
+    width: Any
+    z: Any
+
+    def __post_init__(self):
+        object.__setattr__(self, "scale", self.of.scale)
 
     def log_standard(self, z):
-        return -jnp.sqrt(z**2 + self._of[0] ** 2) - jnp.log(2.0)
+        return -jnp.sqrt(z**2 + self.width**2) - jnp.log(2.0)
 
     @property
     def information(self):
-        width, z = self._of
-        square = z**2 + width**2
-        return width**2 / square**1.5, z**2 * (square + width**2) / square**1.5
+        square = self.z**2 + self.width**2
+        return self.width**2 / square**1.5, self.z**2 * (square + self.width**2) / square**1.5

@@ -21,6 +21,7 @@ import numpy as np
 
 from qspx._errors import CalibrationError, closest
 from qspx.calibrate.information import at_bound, checked_point, z_of
+from qspx.calibrate.kinks import has_kinks
 from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
 from qspx.calibrate.refine import Refined, refine
@@ -166,6 +167,10 @@ class Profiles:
         frame = self.to_dataframe()
         frame["low"], frame["high"] = zip(*(p.ends_in_words for p in self.of.values()), strict=True)
         text = f"profile likelihoods, {100 * self.level:g} % intervals\n{frame.to_string(index=False)}"
+        if has_kinks(self.objective) and any(UNRESOLVED in p.ends for p in self.of.values()):
+            text += (
+                "\nProfiles follow the gradient, which kinks of Laplace residuals stop; take draws from the posterior."
+            )
         if self.improved:
             text += f"\nA better fit was found on the way: log-posterior {self.improved:.3g} higher. Fit again from it."
         return text
@@ -228,7 +233,8 @@ def profile(
                 except StopIteration:
                     bar.advance()
     profiles, best = _collected(objective, names, walks, start, threshold), start
-    better = min((point for walk in walks.values() for point in walk.points), key=lambda p: p[1])
+    points = [point for walk in walks.values() for point in walk.points]
+    better = min(points, key=lambda p: p[1], default=(start.x[0], 0.0))
     if better[1] < -NOTEWORTHY:
         best = refine(evaluate, better[0][None], objective.box, np.zeros((1, len(x)), bool))
         count += best.evaluations

@@ -70,12 +70,6 @@ def compare_doses(
         if not isinstance(m, AbstractDoseMethod):
             raise DoseError(f"Argument `methods` must hold dose methods, but holds {m!r}. Pass objects, not classes.")
     runs = Path(out) if out is not None else None
-    if model.body_weight is None:
-        raise DoseError(
-            f"doses are compared in ug/kg, for which {model.name} needs a body weight, but it declares none. Add a "
-            'parameter such as BW = Parameter(70.0, "kg") and the line body_weight = "BW" to the model; flat doses go '
-            "in as levels per kg (10 mg at 70 kg are 143 ug/kg)."
-        )
     responses = DoseResponses(model, population, escalation.levels, integrator, runs, progress)
     ctx = _context(model, population, escalation, modality, integrator, key, responses, uncertainty)
     _prepare(ctx, methods)
