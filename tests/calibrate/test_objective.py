@@ -199,10 +199,20 @@ def test_a_prediction_of_zero_is_surely_below_the_limit():
 
 def test_an_early_sample_of_one_run_does_not_start_the_others():
     """A run begins at zero, or with its own first sample or dose."""
-    runs = Runs.of(MODEL, [None, DOSE], [[(-3.0, False), (1.0, False)], [(1.0, False)]])
+    runs = Runs.of(MODEL, [None, DOSE], [[(-3.0, False), (1.0, False)], [(0.0, True), (1.0, False)]])
     theta = np.tile(MODEL.theta, (2, 1))
     states, status = runs.states(theta, TIGHT)
     assert (np.asarray(status) == Status.OK).all()
     response = 4.0 + (0.4 - 4.0) * np.exp(-0.5 * np.array([4.0, 1.0]))
-    np.testing.assert_allclose([states[0, 1, 1], states[1, 0, 1]], response, rtol=1e-8)
-    np.testing.assert_allclose(states[1, 0, 0], 100.0 * np.exp(-0.1), rtol=1e-8)
+    np.testing.assert_allclose([states[0, 1, 1], states[1, 1, 1]], response, rtol=1e-8)
+    np.testing.assert_allclose(states[1, 0], [0.0, 0.4])  # before the dose
+    np.testing.assert_allclose(states[1, 1, 0], 100.0 * np.exp(-0.1), rtol=1e-8)
+
+
+def test_a_late_first_record_shows_the_initial_values():
+    """A run that a reset starts: a sample above everything else at that time is not what the engine had before it."""
+    late = dataclasses.replace(LATER, resets=(1.5,))
+    runs = Runs.of(MODEL, [late], [[(1.5, True), (1.5, False), (2.5, False)]])
+    states, _ = runs.states(MODEL.theta[None], TIGHT)
+    np.testing.assert_allclose(states[0, :2], [[0.0, 0.4], [100.0, 0.4]])
+    np.testing.assert_allclose(states[0, 2, 1], 4.0 + (0.4 - 4.0) * np.exp(-0.5), rtol=1e-8)

@@ -10,11 +10,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qspx._errors import CalibrationError
-from qspx.dose_events import DoseEvents, no_events, reset_at, stacked_events
+from qspx._status import Status
+from qspx.dose_events import RESET, DoseEvents, no_events, reset_at, stacked_events
 from qspx.dosing import Regimen
 from qspx.integrate import AbstractIntegrator, SolveRequest
 from qspx.integrate.base import Samples
@@ -29,11 +31,14 @@ class Runs:
         request: model, start and end.
         events: doses, every field (runs, events).
         samples: times, each field (runs, times).
+        begin: when each run starts from its initial values, which is what a sample before anything else shows then,
+            shape (runs,).
     """
 
     request: SolveRequest
     events: DoseEvents
     samples: Samples
+    begin: np.ndarray
 
     @classmethod
     def of(
@@ -68,7 +73,7 @@ class Runs:
         marks = any(r.has_marks for r in regimens if r is not None) or bool((begin > earliest).any())
         common = tuple(float(t) for t in np.linspace(earliest, end, most))  # replaced by `samples`
         request = SolveRequest(model, common, tuple(model.species), (), earliest, end, marks=marks)
-        return cls(request, events, samples)
+        return cls(request, events, samples, _begin(events, samples, begin))
 
     def __len__(self) -> int:
         return len(self.samples.time)
@@ -85,13 +90,27 @@ class Runs:
     def rows(self, which: np.ndarray) -> Runs:
         """Some of the runs, or some of them several times."""
         events = DoseEvents(*(field[which] for field in self.events))
-        return dataclasses.replace(self, events=events, samples=Samples(*(field[which] for field in self.samples)))
+        samples = Samples(*(field[which] for field in self.samples))
+        return dataclasses.replace(self, events=events, samples=samples, begin=self.begin[which])
 
     def states(self, theta: Any, integrator: AbstractIntegrator) -> tuple[Any, Any]:
         """States (runs, times, species) and status (runs,) for parameters `theta` (runs, parameters). Traceable."""
         events = DoseEvents(*(jnp.asarray(field) for field in self.events))
-        found = integrator.solve_traced(self.request, jnp.asarray(theta), events, self.samples)
-        return found[0], found[2]
+        theta = jnp.asarray(theta)
+        states, _, status, *_ = integrator.solve_traced(self.request, theta, events, self.samples)
+        first = self.samples.before & (self.samples.time == self.begin[:, None])
+        if first.any():  # the engine shows there what was before the reset that starts the run
+            start = jnp.where((status == Status.OK)[:, None], jax.vmap(self.model.initial_vector)(theta), jnp.nan)
+            states = jnp.where(first[..., None], start[:, None], states)
+        return states, status
+
+
+def _begin(events: DoseEvents, samples: Samples, begin: np.ndarray) -> np.ndarray:
+    """`begin`, or the reset that comes before all else of a run, shape (runs,)."""
+    reset = events.kind == RESET
+    first = np.where(reset, events.time, np.inf).min(axis=1)
+    others = np.minimum(np.where(reset, np.inf, events.time).min(axis=1), samples.time.min(axis=1))
+    return np.where(np.isfinite(first) & (first <= others), first, begin)
 
 
 def _events(model: AbstractModel, regimens: Sequence[Regimen | None]) -> DoseEvents:
