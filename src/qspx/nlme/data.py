@@ -161,12 +161,6 @@ class PopulationData:
         """Number of individuals."""
         return len(self.ids)
 
-    @property
-    def initial(self) -> np.ndarray:
-        """Of each measurement, whether it shows the initial values: it stands above everything that is given at the
-        individual's first record; (measurements,)."""
-        return self.before & (self.time == self.begin[self.individual])
-
     def runs(self) -> tuple[Runs, np.ndarray]:
         """The run of each individual, and of each measurement its column among the run's samples, (measurements,)."""
         samples: list[list[tuple[float, bool]]] = [[] for _ in self.ids]

@@ -144,13 +144,10 @@ class Individuals:
         (individuals, columns). Traceable and differentiable once."""
         problem = self.problem
         runs, integrator, column, time = self._runs
-        initial = self.padded(problem.data.initial)
         theta = jnp.asarray(problem.data.theta).at[:, np.array(self._places)].set(problem.natural_columns(u))
         states, status = runs.states(theta, integrator)
         states = jnp.where((status == Status.OK)[:, None, None], states, 1.0)
         at = states[np.arange(len(states))[:, None], column]
-        start = jax.vmap(problem.model.initial_vector)(theta)
-        at = jnp.where(initial[..., None], start[:, None], at)  # above a reset at its time, which starts the individual
         endpoint, seen = self.rows.endpoint, self.rows.seen
         observed = jax.vmap(
             jax.vmap(
