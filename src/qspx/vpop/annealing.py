@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from qspx.vpop.designs import generator
-from qspx.vpop.laws import AbstractLaw, Rows
+from qspx.vpop.laws import Rows, the_law
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler, Evaluator, violation_score
@@ -101,12 +101,10 @@ class NestedAnnealing(Annealing):
 
     def find(self, problem, n, key, evaluate):
         rng = generator(key)
-        laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1:
-            raise PopulationError("nested annealing needs one target that is a law.")
-        law, square = laws[0].fitted, self.squares
-        if square is None and isinstance(laws[0], Rows):
-            square = tuple(np.percentile(law.distances(laws[0].data), self.shares))
+        one = the_law(problem.targets, "nested annealing needs")
+        law, square = one.fitted, self.squares
+        if square is None and isinstance(one, Rows):
+            square = tuple(np.percentile(law.distances(one.data), self.shares))
         elif square is None:
             square = tuple(chi2.ppf(np.array(self.shares) / 100, len(law.names)))
         wanted = np.floor(n * np.cumsum(self.shares) / np.sum(self.shares) + 0.5).astype(int)

@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from qspx.vpop.designs import generator
-from qspx.vpop.laws import AbstractLaw
+from qspx.vpop.laws import the_law
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.sampler import AbstractSampler, violation_score
 
@@ -38,10 +38,7 @@ class Genetic(AbstractSampler):
 
     def find(self, problem, n, key, evaluate):
         rng = generator(key)
-        laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1:
-            raise PopulationError("the genetic algorithm needs one target that is a law.")
-        law = laws[0].fitted
+        law = the_law(problem.targets, "the genetic algorithm needs").fitted
         low, high = problem.box.T
         size = max(n, self.population)
 

@@ -55,6 +55,14 @@ def _labels(names: Sequence[str], bins: Sequence[int]) -> tuple[str, ...]:
     return (*shares, *(f"{n}: mean" for n in names), *second)
 
 
+def the_law(targets: Sequence[AbstractTarget], who: str) -> AbstractLaw:
+    """The only target that is a whole distribution. Raises `PopulationError` that `who` ("twins need") needs one."""
+    laws = [t for t in targets if isinstance(t, AbstractLaw)]
+    if len(laws) != 1:
+        raise PopulationError(f"{who} one target that is a law.")
+    return laws[0]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class LogNormalLaw(AbstractLaw):
     """The logarithms of outputs are normal.

@@ -15,7 +15,7 @@ import numpy as np
 
 from qspx.vpop.designs import Independent, generator
 from qspx.vpop.diagnostics import chain_size, lag_one
-from qspx.vpop.laws import AbstractLaw
+from qspx.vpop.laws import the_law
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.sampler import AbstractSampler
 
@@ -35,10 +35,7 @@ class Metropolis(AbstractSampler):
 
     def find(self, problem, n, key, evaluate):
         rng = generator(key)
-        laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1:
-            raise PopulationError("Metropolis needs one target that is a law.")
-        law = laws[0].fitted
+        law = the_law(problem.targets, "Metropolis needs").fitted
         low, high = problem.box.T
 
         def log_s(drawn):

@@ -23,7 +23,7 @@ from scipy.special import ndtri
 from qspx._random import as_key
 from qspx._status import Ledger, Status
 from qspx.vpop.designs import Sobol, generator
-from qspx.vpop.laws import AbstractLaw
+from qspx.vpop.laws import AbstractLaw, the_law
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler, ledger_of, plausible_rows
@@ -46,10 +46,8 @@ class PushForward(AbstractSampler):
     prior: float = 0.002
 
     def find(self, problem, n, key, evaluate):
-        laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1:
-            raise PopulationError("a push-forward needs one target that is a law.")
-        fitted, losses = self._fitted(problem, laws[0], key)
+        one = the_law(problem.targets, "a push-forward needs")
+        fitted, losses = self._fitted(problem, one, key)
         evaluate.evaluations += self.steps * self.batch
         kept, have, ledger = [], 0, Ledger({})
         for i in range(1000):

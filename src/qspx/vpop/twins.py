@@ -24,7 +24,7 @@ from scipy.special import ndtri
 from qspx._random import KeyLike, as_key
 from qspx._status import Status
 from qspx.vpop.designs import Sobol, generator
-from qspx.vpop.laws import AbstractLaw, Rows
+from qspx.vpop.laws import AbstractLaw, Rows, the_law
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler
@@ -54,10 +54,7 @@ class Twins(AbstractSampler):
     def find(self, problem, n, key, evaluate):
         """For `Rows`, the first `n` rows in an order drawn at random (each once, before any comes twice); where their
         values are rounded, a place in the interval."""
-        laws = [t for t in problem.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1:
-            raise PopulationError("twins need one target that is a law.")
-        law, rng = laws[0], generator(key)
+        law, rng = the_law(problem.targets, "twins need"), generator(key)
         order, wanted = _people(law, n, rng, key)
         lm = _steps(problem, law.names, self)
         found, left, used, rounds = np.full((n, problem.dimensions), np.nan), np.arange(n), 0, []
