@@ -52,4 +52,7 @@ def test_each_individual_has_a_first_record_of_its_own():
 def test_values_at_a_start_are_read_as_such():
     frame = pd.DataFrame({"ID": 1, "TIME": [60.0, 60.0, 120.0], "AMT": [0.0, 1.0, 0.0], "DV": [1.0, np.nan, 2.0]})
     data = PopulationData.read(frame, Decay(), Endpoint("C"), unit="mg/L", time_unit="min")
-    assert data.begin == pytest.approx(1.0) and (data.before & (data.time == data.begin[data.individual])).tolist() == [True, False]
+    assert data.begin == pytest.approx(1.0) and (data.before & (data.time == data.begin[data.individual])).tolist() == [
+        True,
+        False,
+    ]
