@@ -92,12 +92,16 @@ def test_bins_are_a_contingency_table():
 
 
 def test_distributions_are_tested_by_kolmogorov_and_smirnov():
-    """Stephens' correction of the limit law is within 0.01 of the exact law at these sizes."""
+    """Stephens' correction of the limit law, made for small p-values: within 0.02 of the exact law at these sizes, and
+    within 5e-3 below 0.25."""
     people = np.exp(np.random.default_rng(1).normal(0.2, 1.0, (80, 1)))
     law = LogNormalLaw(("x",), np.array([0.2]), np.array([[1.3]]))
     y = np.exp(X[:, :1])
     one = stats.ks_1samp(X[:, 0], stats.norm(0.2, np.sqrt(1.3)).cdf)
-    assert p_of(law, y)["x: distribution"] == pytest.approx(one.pvalue, abs=0.01)
+    assert p_of(law, y)["x: distribution"] == pytest.approx(one.pvalue, abs=0.02)
+    for shift in (0.3, 0.4, 0.5):
+        far = stats.ks_1samp(X[:, 0] + shift, stats.norm(0.2, np.sqrt(1.3)).cdf).pvalue
+        assert far < 0.25 and p_of(law, y * np.exp(shift))["x: distribution"] == pytest.approx(far, abs=5e-3)
     two = stats.ks_2samp(y[:, 0], people[:, 0], method="exact")
     found = {c.label: c(np.ones(N), effective_size) for c in Rows(("x",), people).comparisons(y)}["x: distribution"]
     assert found.achieved == pytest.approx(two.statistic, abs=1e-12)
@@ -172,10 +176,7 @@ def test_weights_are_repetition():
         a = p_of(target, of(X), times.astype(float), FixedCount(50.0))
         b = p_of(target, of(rows), None, FixedCount(50.0))
         for label in a:
-            if label.endswith(("mean", "SD")):  # whose variances know the number of patients
-                assert a[label] == pytest.approx(b[label], abs=0.02)
-            else:
-                assert a[label] == pytest.approx(b[label], rel=1e-9), label
+            assert a[label] == pytest.approx(b[label], rel=1e-9), label
 
 
 def test_a_target_without_a_test_of_its_own_is_tested_by_wald(outputs_of):

@@ -17,6 +17,10 @@ from qspx.vpop.designs import Independent as Independent
 from qspx.vpop.designs import LatinHypercube as LatinHypercube
 from qspx.vpop.designs import Sobol as Sobol
 from qspx.vpop.diagnostics import effective_size as effective_size
+from qspx.vpop.expansion import AbstractJitter as AbstractJitter
+from qspx.vpop.expansion import AxisJitter as AxisJitter
+from qspx.vpop.expansion import Expansion as Expansion
+from qspx.vpop.expansion import LocalJitter as LocalJitter
 from qspx.vpop.genetic import Genetic as Genetic
 from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
 from qspx.vpop.laws import Rows as Rows
