@@ -100,7 +100,7 @@ def test_survival_is_that_of_kaplan_and_meier():
     np.testing.assert_allclose(np.sqrt(np.diag(target.covariance)), half / stats.norm.ppf(0.975), rtol=1e-9)
     # every event time with the number at risk just before it
     at = np.unique(time[observed == 1])
-    s, risk = curve.evaluate(at), [(time >= t).sum() for t in at]
+    s, risk = curve.evaluate(at), np.array([(time >= t).sum() for t in at])
     every = Survival("event", at, np.minimum(s, 1.0), at_risk=risk)
     keep = [int(np.searchsorted(at, t, side="right")) - 1 for t in looks]
     np.testing.assert_allclose(every.covariance[np.ix_(keep, keep)], target.covariance, rtol=1e-9)
