@@ -1,6 +1,7 @@
 """Hierarchical populations whose posterior is known: linear models, by quadrature over the spread."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +97,7 @@ def by_quadrature(data, points=48):
         log_p = log_p - 0.5 * np.linalg.slogdet(v)[1]
         precision = precision + a.T @ inverse @ a
         pulled = pulled + (a.T @ inverse) @ y
-        square = square + y @ (inverse @ y[:, None])[..., 0].T if False else square + (inverse @ y) @ y
+        square = square + (inverse @ y) @ y
     covariance = np.linalg.inv(precision)
     mean = (covariance @ pulled[..., None])[..., 0]
     log_p = log_p + 0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * square + 0.5 * (pulled * mean).sum(1)
@@ -132,7 +133,7 @@ def test_individuals_have_their_own_posteriors(posterior, data, sampler):
     assert (np.bincount(who) == 4000).all()
     own = np.array([theta[who == i].mean(axis=0) for i in range(len(data))])
     expected = posterior.scores.mean(axis=0)
-    np.testing.assert_allclose(own, expected, atol=0.02)  # prior transform is the identity here
+    np.testing.assert_allclose(own, expected, atol=0.04)  # four standard errors; the transform is the identity
     seen, known = own @ A.T, ~np.isnan(data)
     assert np.abs((seen - data)[known]).mean() < 0.3
     centre = posterior.mean.mean(axis=0) @ A.T
@@ -180,8 +181,10 @@ def test_the_density_is_what_the_page_says(plain):
         correlation = law.factor @ law.factor.T
         return jnp.concatenate([law.sd, correlation[np.tril_indices(3, -1)], law.noise])
 
+    slope_of, law_at = jax.jit(jax.jacfwd(law_of)), jax.jit(density.law)
+
     def expected(x):
-        law = density.law(jnp.asarray(x))
+        law = law_at(jnp.asarray(x))
         sd, noise = np.asarray(law.sd), np.asarray(law.noise)
         correlation = np.asarray(law.factor @ law.factor.T)
         np.testing.assert_allclose(np.diag(correlation), 1.0, rtol=1e-12)
@@ -191,7 +194,7 @@ def test_the_density_is_what_the_page_says(plain):
         found += stats.halfnorm.logpdf(sd, scale=density.sd_scales).sum()
         found += stats.halfnorm.logpdf(noise, scale=[0.2, 0.5]).sum()
         found += (3.0 - 1) * np.log(np.linalg.det(correlation))
-        jacobian = jax.jacfwd(law_of)(jnp.concatenate([jnp.asarray(x[3:9]), jnp.asarray(x[18:])]))
+        jacobian = slope_of(jnp.concatenate([jnp.asarray(x[3:9]), jnp.asarray(x[18:])]))
         found += np.linalg.slogdet(np.asarray(jacobian))[1]
         scores = np.asarray(law.scores)
         found += stats.multivariate_normal(np.asarray(law.mean), omega).logpdf(scores).sum()
@@ -203,7 +206,7 @@ def test_the_density_is_what_the_page_says(plain):
 
     rng = np.random.default_rng(0)
     at = 0.5 * rng.normal(size=(4, density.dimensions))
-    mine = np.array([float(density(jnp.asarray(x))) for x in at])
+    mine = np.asarray(jax.jit(jax.vmap(density))(jnp.asarray(at)))
     theirs = np.array([expected(x) for x in at])
     np.testing.assert_allclose(mine - mine[0], theirs - theirs[0], atol=1e-9)
 
@@ -213,16 +216,18 @@ def test_a_failed_run_has_no_density(plain, problem, sampler):
     edge = dataclasses.replace(problem, simulator=Linear(plain, fails=1.2))
     density = HierarchicalDensity(edge, sampler.people)
     x = jnp.zeros(density.dimensions)
-    value, slope = jax.value_and_grad(density)(x)
+    look = jax.jit(jax.value_and_grad(density))
+    value, slope = look(x)
     assert np.isfinite(value) and np.isfinite(slope).all()
     beyond = x.at[0].set(3.0)
-    value, slope = jax.value_and_grad(density)(beyond)
+    value, slope = look(beyond)
     assert value == -np.inf and np.isfinite(slope).all()
     nowhere = dataclasses.replace(problem, simulator=Linear(plain, fails=-50.0))
     with pytest.raises(CalibrationError, match="no start.*narrow the prior"):
         dataclasses.replace(sampler, draws=20, warmup=20).posterior(nowhere, key=0, progress=False)
 
 
+@pytest.mark.slow
 def test_chains_beside_failures(plain, problem, data):
     people = Individuals(("x", "y"), data[:4], NOISE, additive=("x", "y"))
     edge = dataclasses.replace(problem, simulator=Linear(plain, fails=1.2))
@@ -278,23 +283,15 @@ def test_simulation_based_calibration(plain):
     data = theta[..., None] * A[:, 0] + noise[:, None] * rng.normal(size=(sets, n, 2))
     people = Individuals(("x", "y"), np.ones((n, 2)), {"x": 0.4, "y": 0.4}, ("x", "y"), noise_known=False)
 
-    def density_of(rows):
-        """The density with these rows as data, which may be traced."""
-        given = dataclasses.replace(people)
-        density = HierarchicalDensity(problem, given)
-        object.__setattr__(given, "data", rows)
-        return density
-
-    raise_missing = jnp.zeros(())  # keeps rows traced
-    template = HierarchicalDensity(problem, people)
+    density = HierarchicalDensity(problem, people)
 
     def one(key, rows):
-        density = density_of(rows + raise_missing)
         k1, k2, k3 = jax.random.split(key, 3)
-        start = 0.3 * jax.random.normal(k1, (template.dimensions,))
-        adapt = blackjax.window_adaptation(blackjax.nuts, density, target_acceptance_rate=0.95, max_num_doublings=7)
+        start = 0.3 * jax.random.normal(k1, (density.dimensions,))
+        log_density = functools.partial(density.given, measured=rows)
+        adapt = blackjax.window_adaptation(blackjax.nuts, log_density, target_acceptance_rate=0.95, max_num_doublings=7)
         (state, tuned), _ = adapt.run(k2, start, num_steps=300)
-        kernel = blackjax.nuts(density, **tuned).step
+        kernel = blackjax.nuts(log_density, **tuned).step
 
         def step(state, key):
             state, _ = kernel(key, state)

@@ -65,6 +65,7 @@ class HierarchicalDensity:
             raise PopulationError(f"Arguments `spread` and `eta` must be > 0, but are {self.spread} and {self.eta}.")
         if discrete := [n for n, m in self.problem.prior.marginals.items() if m.discrete]:
             raise PopulationError(f"the prior of {discrete} is made of single values; give continuous ones.")
+        _ = self.sd_scales  # numbers, found before anything is traced
 
     @property
     def dimensions(self) -> int:
@@ -90,9 +91,8 @@ class HierarchicalDensity:
         """tau, shape (P,): `spread` over the slope of log(theta) by its score at the prior's median, so that `spread`
         is of the logarithm (exactly so for a log-normal prior). Of the score itself, in SDs of the prior, where the
         prior's box has numbers that are not positive."""
-        with jax.ensure_compile_time_eval():
-            zero = jnp.zeros(1)
-            at = [jax.jvp(m.from_normal, (zero,), (jnp.ones(1),)) for m in self.problem.prior.marginals.values()]
+        zero, one = jnp.zeros(1), jnp.ones(1)
+        at = [jax.jvp(m.from_normal, (zero,), (one,)) for m in self.problem.prior.marginals.values()]
         positive = self.problem.box[:, 0] > 0
         slope = np.array([float(v[0] / x[0]) if ok else 1.0 for (x, v), ok in zip(at, positive, strict=True)])
         return self.spread / slope
@@ -122,6 +122,10 @@ class HierarchicalDensity:
 
     def __call__(self, x: Any) -> Any:
         """Log-density at coordinates (dimensions,), up to a constant; -inf where the run of an individual fails."""
+        return self.given(x, self.individuals.scores)
+
+    def given(self, x: Any, measured: Any) -> Any:
+        """The same for other measurements (people, outputs) of the same people, on the scale of the noise."""
         _, u, r, _, e = jnp.split(x, np.cumsum(self._sizes)[:-1])
         law, people = self.law(x), self.individuals
         values, status = self.problem.simulator.traced(self.problem.filled(self.drawn(law.scores)))
@@ -130,7 +134,7 @@ class HierarchicalDensity:
         good = good & (status == Status.OK)[:, None]
         safe = jnp.where(good, values, 1.0)
         seen = jnp.where(logs, jnp.log(jnp.where(logs, safe, 1.0)), safe)
-        residual = jnp.where(known, (seen - people.scores) / law.noise[None], 0.0)
+        residual = jnp.where(known, (seen - measured) / law.noise[None], 0.0)
         data = -0.5 * (residual**2).sum() - (known.sum(axis=0) * jnp.log(law.noise)).sum()
         # half-normal SDs, in their logarithms
         halves = sum((v - 0.5 * jnp.exp(2 * v)).sum() for v in (u, e))
