@@ -13,6 +13,9 @@ from qspx.vpop.designs import Independent as Independent
 from qspx.vpop.designs import LatinHypercube as LatinHypercube
 from qspx.vpop.designs import Sobol as Sobol
 from qspx.vpop.genetic import Genetic as Genetic
+from qspx.vpop.hierarchical import ConvergenceWarning as ConvergenceWarning
+from qspx.vpop.hierarchical import Hierarchical as Hierarchical
+from qspx.vpop.individuals import Individuals as Individuals
 from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
 from qspx.vpop.laws import Rows as Rows
 from qspx.vpop.mapel import Mapel as Mapel
@@ -22,6 +25,7 @@ from qspx.vpop.outputs import Outputs as Outputs
 from qspx.vpop.outputs import PopulationError as PopulationError
 from qspx.vpop.plausibility import Plausibility as Plausibility
 from qspx.vpop.population import VirtualPopulation as VirtualPopulation
+from qspx.vpop.population_posterior import PopulationPosterior as PopulationPosterior
 from qspx.vpop.problem import PopulationProblem as PopulationProblem
 from qspx.vpop.push_forward import PushForward as PushForward
 from qspx.vpop.quadratic import DirectWeights as DirectWeights
