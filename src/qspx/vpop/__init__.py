@@ -36,6 +36,7 @@ from qspx.vpop.sampler import Evaluator as Evaluator
 from qspx.vpop.screening import Screening as Screening
 from qspx.vpop.simulator import AbstractSimulator as AbstractSimulator
 from qspx.vpop.simulator import AtRest as AtRest
+from qspx.vpop.simulator import AtStart as AtStart
 from qspx.vpop.simulator import Treated as Treated
 from qspx.vpop.targets import AbstractTarget as AbstractTarget
 from qspx.vpop.targets import Bins as Bins
