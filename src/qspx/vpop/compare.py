@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspx.vpop.cost import Cost
 from qspx.vpop.diagnostics import diversity, ks_distances
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import PopulationError
@@ -56,11 +56,12 @@ def compare(
 
     Columns: `patients` found and `with_weight`, `effective` (of the weights) and `independent` (of a chain),
     `ks_sum[...]` and the other distances to each of `laws`, correlation errors, diversity, `evaluations` (gradients and
-    Jacobians apart), `strictly_plausible`, `failed` solves, and seconds of the whole. A selection that is the best of
-    several has the median one beside it (`ks_median`). A method that raises `PopulationError` has it in `error`.
+    Jacobians apart), `strictly_plausible`, `failed` solves, and the cost of the whole (`Cost`). A selection that is the
+    best of several has the median one beside it (`ks_median`). A method that raises `PopulationError` has it in
+    `error`.
 
-    Seconds include compilation where a program is met for the first time: look at the median over seeds. `compile` is
-    what the simulator's first call took before everything.
+    `seconds` and `cpu_seconds` include compilation (`compile_seconds`) where a program is met for the first time: look
+    at the median over seeds. `peak_memory_gb` is that of the process so far.
 
     Args:
         laws: what the populations are scored against, by name; the problem's targets are what they are made to match.
@@ -68,22 +69,19 @@ def compare(
     """
     import pandas as pd
 
-    started = time.perf_counter()
-    problem.simulator(problem.cohort(problem.model_theta[problem.columns][None], "typical", 0))
-    compiling = time.perf_counter() - started
     rows = []
     for n in sizes:
         for recipe in methods:
             for seed in seeds:
                 row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
-                started = time.perf_counter()
-                try:
-                    population = recipe.make(problem, n, seed)
-                    row["seconds"] = time.perf_counter() - started
-                    row |= _numbers(problem, population, laws)
-                except PopulationError as error:
-                    row |= {"seconds": time.perf_counter() - started, "error": str(error)}
-                rows.append(row | {"compile": compiling})
+                population = None
+                with Cost() as cost:
+                    try:
+                        population = recipe.make(problem, n, seed)
+                    except PopulationError as error:
+                        row["error"] = str(error)
+                row |= cost.row | (_numbers(problem, population, laws) if population is not None else {})
+                rows.append(row)
     table = pd.DataFrame(rows)
     return pd.DataFrame({c: table[c] for c in columns}) if columns else table
 

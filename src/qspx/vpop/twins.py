@@ -69,7 +69,9 @@ class Twins(AbstractSampler):
         found, values, rounds = self._reached(lm, law, wanted, key, evaluate)
         reached = np.isfinite(found).all(axis=1)
         if not reached.any():
-            raise PopulationError(f"not one of {n} patients was reached in {len(rounds)} rounds; widen prior or bounds.")
+            raise PopulationError(
+                f"not one of {n} patients was reached in {len(rounds)} rounds; widen prior or bounds."
+            )
         details = {"reached": float(reached.mean()), "reached_by_round": rounds, "unreached": order[~reached].tolist()}
         found, twin_of = found[reached], order[reached]
         if not isinstance(law, Rows) and not reached.all():
@@ -107,8 +109,7 @@ def _rematched(problem, law, found, values, n: int, key: KeyLike) -> tuple[np.nd
     """Which of the twins found (scores, and `values` of their outputs) come into a population of `n`, shape (n,), and
     the effective share of the weights that say so."""
     cohort = problem.cohort(np.asarray(problem.drawn(jnp.asarray(found))), "twins", key)
-    # n patients match the features to about 1 / sqrt(n) anyway; asking for more costs effective patients
-    vpop = MaximumEntropy(1 / n, uncertain=False).fit(Outputs(cohort, law.names, values), [law], key=key)
+    vpop = MaximumEntropy(uncertain=False).fit(Outputs(cohort, law.names, values), [law], key=key)
     order = _neighbours(law.scores(values))
     picked = systematic(vpop.weights[order], n, jax.random.fold_in(as_key(key), 1))
     return order[picked], vpop.effective_size / len(found)
