@@ -62,16 +62,15 @@ class Twins(AbstractSampler):
         """For `Rows`, the first `n` rows in an order drawn at random (each once, before any comes twice); where their
         values are rounded, a place in the interval. For another law, `n` of its draws, again drawn by weights where
         some have no twin: `details["unreached"]` and `["reached"]` are of the first draws, `["twin_of"]` says which of
-        them a patient is the twin of, `["again"]` how many come again, `["lost"]` how many of these were not reached."""
+        them a patient is the twin of, `["again"]` how many patients are further twins of a draw, `["lost"]` how many
+        such were not reached."""
         law, rng = the_law(problem.targets, "twins need"), generator(key)
         order, wanted = _people(law, n, rng, key)
         lm = _steps(problem, law.names, self)
         found, values, rounds = self._reached(lm, law, wanted, key, evaluate)
         reached = np.isfinite(found).all(axis=1)
         if not reached.any():
-            raise PopulationError(
-                f"not one of {n} patients was reached in {len(rounds)} rounds; widen prior or bounds."
-            )
+            raise PopulationError(f"not one of {n} was reached in {len(rounds)} rounds; widen prior or bounds.")
         details = {"reached": float(reached.mean()), "reached_by_round": rounds, "unreached": order[~reached].tolist()}
         found, twin_of = found[reached], order[reached]
         if not isinstance(law, Rows) and not reached.all():
@@ -111,7 +110,7 @@ def _rematched(problem, law, found, values, n: int, key: KeyLike) -> tuple[np.nd
     cohort = problem.cohort(np.asarray(problem.drawn(jnp.asarray(found))), "twins", key)
     vpop = MaximumEntropy(uncertain=False).fit(Outputs(cohort, law.names, values), [law], key=key)
     order = _neighbours(law.scores(values))
-    picked = systematic(vpop.weights[order], n, jax.random.fold_in(as_key(key), 1))
+    picked = systematic(vpop.weights[order], n, jax.random.fold_in(as_key(key), 10_000))
     return order[picked], vpop.effective_size / len(found)
 
 
