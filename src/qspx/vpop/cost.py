@@ -31,6 +31,11 @@ class Cost:
             "peak_memory_gb": _peak_memory(),
         }
 
+    def plus(self, other: Cost) -> dict[str, float]:
+        """The row of both pieces of work."""
+        both = {k: v + other.row[k] for k, v in self.row.items()}
+        return both | {"peak_memory_gb": max(self.row["peak_memory_gb"], other.row["peak_memory_gb"])}
+
 
 @functools.cache
 def _compiled() -> list[float]:
