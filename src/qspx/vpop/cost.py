@@ -42,9 +42,9 @@ def _compiled() -> list[float]:
     """Seconds that jax has spent on compilation since the first call; one listener per process."""
     total = [0.0]
 
-    def listen(event: str, seconds: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if any(kind in event for kind in COMPILING):
-            total[0] += seconds
+            total[0] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     return total
