@@ -21,6 +21,7 @@ from qspx.vpop import (
     AcceptanceRejection,
     Annealing,
     AtRest,
+    Cost,
     Genetic,
     Independent,
     LogNormalLaw,
@@ -36,7 +37,6 @@ from qspx.vpop import (
     Twins,
     compare,
 )
-from qspx.vpop.cost import Cost
 
 HERE = Path(__file__).resolve().parent
 LIPIDS = ("HDL", "LDL", "TC")

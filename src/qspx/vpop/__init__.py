@@ -8,6 +8,7 @@ from qspx.vpop.annealing import NestedAnnealing as NestedAnnealing
 from qspx.vpop.compare import Recipe as Recipe
 from qspx.vpop.compare import compare as compare
 from qspx.vpop.compare import summary as summary
+from qspx.vpop.cost import Cost as Cost
 from qspx.vpop.density_ratio import DensityRatio as DensityRatio
 from qspx.vpop.designs import Independent as Independent
 from qspx.vpop.designs import LatinHypercube as LatinHypercube
