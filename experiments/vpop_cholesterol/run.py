@@ -111,24 +111,25 @@ def _counted(ledger):
 
 
 def jobs(args):
-    """(size, seed, target's name, recipes with one sampler), seed by seed, so that a run that is stopped has the same
-    seeds of all methods."""
-    for n in args.sizes:
-        for seed in args.seeds:
-            for name in args.targets:
-                recipes = [*(published_methods() if name == "normal" else []), *our_methods()]
-                if n == 2942:  # a twin for each of the people; every other method has its sizes
-                    recipes = [r for r in recipes if name == "rows" and isinstance(r.sampler, Twins)]
-                if args.methods:
-                    recipes = [r for r in recipes if r.name.split()[0] in args.methods]
-                for sampler in dict.fromkeys(r.sampler for r in recipes):
-                    yield n, seed, name, [r for r in recipes if r.sampler == sampler]
+    """(size, seed, target's name, recipes with one sampler), in an order that leaves most in the tables if the run is
+    stopped: all seeds of the first size, the first seed of the others, then the rest, small sizes first."""
+    first, *others = args.sizes
+    cells = [(first, seed) for seed in args.seeds] + [(n, args.seeds[0]) for n in others]
+    for n, seed in [*cells, *((n, seed) for n in sorted(others) for seed in args.seeds[1:])]:
+        for name in args.targets:
+            recipes = [*(published_methods() if name == "normal" else []), *our_methods()]
+            if n == 2942:  # a twin for each of the people; every other method has its sizes
+                recipes = [r for r in recipes if name == "rows" and isinstance(r.sampler, Twins)]
+            if args.methods:
+                recipes = [r for r in recipes if r.name.split()[0] in args.methods]
+            for sampler in dict.fromkeys(r.sampler for r in recipes):
+                yield n, seed, name, [r for r in recipes if r.sampler == sampler]
 
 
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--out", type=Path, required=True)
-    ask.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 2942, 7500])
+    ask.add_argument("--sizes", type=int, nargs="+", default=[1000, 7500, 2942, 100])
     ask.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     ask.add_argument("--targets", nargs="+", default=["normal", "rows"], help="what the populations are made to match")
     ask.add_argument("--methods", nargs="+", help="first words of the methods to run, such as `twins` (default: all)")
@@ -136,6 +137,7 @@ def main():
     args = ask.parse_args()
     if args.quick:
         args.sizes, args.seeds = [100], [0, 1]
+    size_of_screening = (20_000, 1000) if args.quick else (100_000, 100_000)
     qspx.enable_x64()
     args.out.mkdir(parents=True, exist_ok=True)
     laws = {"normal": published_law(), "rows": nhanes(), "rounded": nhanes(rounding=1.0)}
@@ -143,8 +145,8 @@ def main():
     path = args.out / "rows.csv"
     table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["target", "size", "seed", "method"])
     for n, seed, name, recipes in jobs(args):
-        if n == 7500 and not (args.out / "screening.json").exists():
-            screened(args.out, 100_000, 100_000)
+        if seed != args.seeds[0] and n != args.sizes[0] and not (args.out / "screening.json").exists():
+            screened(args.out, *size_of_screening)
         mine = (table["target"] == name) & (table["size"] == n) & (table["seed"] == seed)
         if {r.name for r in recipes} <= set(table["method"][mine]):
             continue
@@ -155,8 +157,8 @@ def main():
         path.with_suffix(".part").replace(path)
         shown = ["method", "ks_sum[normal]", "ks_sum[rounded]", "effective", "with_weight", "seconds", "cpu_seconds"]
         print(n, seed, name, rows.reindex(columns=shown).round(4).to_dict("records"), flush=True)
-    if args.quick:
-        screened(args.out, 20_000, 1000)
+    if not (args.out / "screening.json").exists():
+        screened(args.out, *size_of_screening)
 
 
 def screened(out, draws, plausible):
