@@ -47,7 +47,7 @@ def _(target: Correlation, values, weights):
     x = jnp.log(_positive(values)) if target.log else values
     w = weights * (values > 0).all(axis=1) if target.log else weights
     mean, sd = _moments(x, w)
-    product = ((w / _total(w)) @ jnp.prod(x - mean, axis=1)) / jnp.prod(sd)
+    product = ((w / _total(w)) @ jnp.prod(x - mean[None], axis=1)) / jnp.prod(sd)
     size = np.inf if target.n is None else float(target.n)
     return product[None] - target.correlation, np.array([[(1 - target.correlation**2) ** 2 / size]])
 
@@ -93,4 +93,4 @@ def _moments(x: Any, weights: Any) -> tuple[Any, Any]:
     """Mean and standard deviation of each column; the root has no derivative where nothing varies."""
     w = weights / _total(weights)
     mean = w @ x
-    return mean, jnp.sqrt(w @ (x - mean) ** 2 + 1e-24)
+    return mean, jnp.sqrt(w @ (x - mean[None]) ** 2 + 1e-24)

@@ -54,4 +54,4 @@ def factor(at: Any) -> Any:
 
 def affine(at: Any, e: Any) -> tuple[Any, Any]:
     """m + C e, and the logarithm of the change of volume."""
-    return at["mean"] + e @ factor(at).T, jnp.full(len(e), 1.0) * at["log_diagonal"].sum()
+    return at["mean"][None] + e @ factor(at).T, jnp.full(len(e), 1.0) * at["log_diagonal"].sum()

@@ -107,7 +107,7 @@ def _training(problem: PopulationProblem, settings: Training) -> tuple[Any, Any]
             if isinstance(target, AbstractLaw):
                 positive = (seen > 0).all(axis=1)
                 logs = jnp.log(jnp.where(seen > 0, seen, 1.0))
-                scores = (logs - jnp.asarray(target.fitted.mean)) / jnp.asarray(target.fitted.sd)
+                scores = (logs - jnp.asarray(target.fitted.mean)[None]) / jnp.asarray(target.fitted.sd)[None]
                 total += settings.distance.between(scores, 1.0 * (solved & positive), next(clouds), key)
             else:
                 total += settings.summaries.of(target, seen, 1.0 * solved)
