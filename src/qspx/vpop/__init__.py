@@ -18,6 +18,9 @@ from qspx.vpop.distances import EnergyDistance as EnergyDistance
 from qspx.vpop.distances import SlicedWasserstein as SlicedWasserstein
 from qspx.vpop.distances import SummaryDistance as SummaryDistance
 from qspx.vpop.genetic import Genetic as Genetic
+from qspx.vpop.hierarchical import ConvergenceWarning as ConvergenceWarning
+from qspx.vpop.hierarchical import Hierarchical as Hierarchical
+from qspx.vpop.individuals import Individuals as Individuals
 from qspx.vpop.latent_moves import LatentMoves as LatentMoves
 from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
 from qspx.vpop.laws import Rows as Rows
@@ -31,6 +34,7 @@ from qspx.vpop.parameter_laws import AbstractParameterLaw as AbstractParameterLa
 from qspx.vpop.parameter_laws import GaussianLaw as GaussianLaw
 from qspx.vpop.plausibility import Plausibility as Plausibility
 from qspx.vpop.population import VirtualPopulation as VirtualPopulation
+from qspx.vpop.population_posterior import PopulationPosterior as PopulationPosterior
 from qspx.vpop.problem import PopulationProblem as PopulationProblem
 from qspx.vpop.push_forward import PushForward as PushForward
 from qspx.vpop.quadratic import DirectWeights as DirectWeights
@@ -41,6 +45,7 @@ from qspx.vpop.sampler import Evaluator as Evaluator
 from qspx.vpop.screening import Screening as Screening
 from qspx.vpop.simulator import AbstractSimulator as AbstractSimulator
 from qspx.vpop.simulator import AtRest as AtRest
+from qspx.vpop.simulator import AtStart as AtStart
 from qspx.vpop.simulator import Treated as Treated
 from qspx.vpop.targets import AbstractTarget as AbstractTarget
 from qspx.vpop.targets import Bins as Bins
