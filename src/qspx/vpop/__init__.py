@@ -27,7 +27,7 @@ from qspx.vpop.laws import Rows as Rows
 from qspx.vpop.mapel import Mapel as Mapel
 from qspx.vpop.maximum_entropy import MaximumEntropy as MaximumEntropy
 from qspx.vpop.metropolis import Metropolis as Metropolis
-from qspx.vpop.mismatch import mismatch as mismatch
+from qspx.vpop.mismatches import mismatch as mismatch
 from qspx.vpop.outputs import Outputs as Outputs
 from qspx.vpop.outputs import PopulationError as PopulationError
 from qspx.vpop.parameter_laws import AbstractParameterLaw as AbstractParameterLaw

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from qspx.vpop.mismatch import mismatch, weighted_quantiles
+from qspx.vpop.mismatches import mismatch, weighted_quantiles
 from qspx.vpop.targets import AbstractTarget
 
 

@@ -17,7 +17,7 @@ from qspx._status import Status
 from qspx.vpop.designs import Sobol, generator
 from qspx.vpop.distances import AbstractDistance, SummaryDistance
 from qspx.vpop.laws import AbstractLaw
-from qspx.vpop.mismatch import mismatch
+from qspx.vpop.mismatches import mismatch
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.parameter_laws import AbstractParameterLaw
 from qspx.vpop.problem import PopulationProblem
