@@ -8,7 +8,6 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from qspx._errors import QspxError
 from qspx.vpop.parameter_laws import AbstractParameterLaw, GaussianLaw, affine
@@ -32,6 +31,7 @@ class CouplingFlow(AbstractParameterLaw):
     def start(self, dimensions, key):
         import equinox as eqx
 
+        self._frame(dimensions)
         learned = eqx.filter(self._bijection(dimensions, key), eqx.is_inexact_array)
         # near the prior: a tenth of the usual weights of the networks
         return {**GaussianLaw().start(dimensions, key), "layers": [0.1 * x for x in jax.tree.leaves(learned)]}
@@ -50,14 +50,13 @@ class CouplingFlow(AbstractParameterLaw):
 
     @functools.lru_cache(maxsize=8)  # noqa: B019  (a frozen value with few instances)
     def _frame(self, dimensions: int) -> Any:
-        """All that is not learned: permutations, activations, shapes."""
-        with jax.ensure_compile_time_eval():
-            return self._bijection(dimensions, jax.random.key(0))
+        """All that is not learned: permutations, activations, shapes. `start` makes it, outside of any tracing."""
+        return self._bijection(dimensions, jax.random.key(0))
 
     def _bijection(self, dimensions: int, key: Any) -> Any:
         try:
             from flowjax.bijections import RationalQuadraticSpline
-            from flowjax.distributions import Normal
+            from flowjax.distributions import StandardNormal
             from flowjax.flows import coupling_flow
         except ImportError as error:
             raise QspxError("CouplingFlow needs flowjax: pip install 'qspx[flows]'.") from error
@@ -66,7 +65,7 @@ class CouplingFlow(AbstractParameterLaw):
         spline = RationalQuadraticSpline(knots=self.knots, interval=self.interval)
         flow = coupling_flow(
             key,
-            base_dist=Normal(jnp.zeros(dimensions)),
+            base_dist=StandardNormal((dimensions,)),
             transformer=spline,
             flow_layers=self.layers,
             nn_width=self.width,

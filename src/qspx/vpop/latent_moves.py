@@ -24,6 +24,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from qspx._random import KeyLike
@@ -61,7 +62,7 @@ class Patients(NamedTuple):
 def look(problem: PopulationProblem, image: Image, e: np.ndarray, key: KeyLike) -> tuple[Patients, np.ndarray, Ledger]:
     """Patients at standard normal `e` (n, P), who is plausible (n,), and the count of reasons."""
     z, volume = image.moved(e)
-    drawn = np.asarray(problem.drawn(z))
+    drawn = np.asarray(problem.drawn(jnp.asarray(z)))
     found = problem.simulate(drawn, "drawn from a fitted law", key)
     table = np.concatenate([found.values, found.cohort.theta], axis=1)
     return Patients(e, drawn, volume - 0.5 * (z**2).sum(axis=1), table), plausible_rows(found), ledger_of(found)
