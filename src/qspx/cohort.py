@@ -236,12 +236,4 @@ def sample_cohort(
     theta = np.tile(model.theta_with(parameters), (n, 1))
     theta[:, columns] = np.asarray(distribution.sample(key, np.arange(first, first + n)))
     origin = f"{n} sampled from {', '.join(distribution.names)}"
-    return Cohort(model, theta, np.full(n, Status.OK), seed=_describe_key(key), origin=origin)
-
-
-def _describe_key(key: Any) -> str:
-    if isinstance(key, int | np.integer):
-        return str(int(key))
-    import jax
-
-    return str(np.asarray(jax.random.key_data(key)).tolist())
+    return Cohort(model, theta, np.full(n, Status.OK), seed=described(key), origin=origin)
