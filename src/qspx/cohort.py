@@ -230,6 +230,8 @@ def sample_cohort(
         parameters: typical values to replace, by name.
         first: number of the first subject.
     """
+    from qspx._random import described  # jax, which reading a cohort does without
+
     if n < 1:
         raise SolveError(f"Argument `n` must be >= 1, but {n} was given: the cohort would be empty.")
     columns = [model.parameter_index(name) for name in distribution.names]

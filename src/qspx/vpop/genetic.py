@@ -124,7 +124,8 @@ class _Cube:
         return back_inside(u, np.zeros(u.shape[1], bool))
 
     def mutants(self, x: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-        return back_inside(x + 0.5 * step * _directions(*x.shape, step, rng), np.zeros(x.shape[1], bool))
+        n, m = x.shape
+        return back_inside(x + 0.5 * step * _directions(n, m, step, rng), np.zeros(m, bool))
 
 
 def mutants(x: np.ndarray, bounds, step: float, rng: np.random.Generator) -> np.ndarray:
