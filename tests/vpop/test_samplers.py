@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 import qspx
 import qspx.vpop
@@ -19,6 +20,7 @@ from qspx.vpop import (
     DirectWeights,
     Expansion,
     Genetic,
+    Hierarchical,
     Independent,
     LatinHypercube,
     LocalJitter,
@@ -91,7 +93,8 @@ def found(boxed):
 
 def test_every_sampler_is_here():
     classes = [c for _, c in inspect.getmembers(qspx.vpop, inspect.isclass) if issubclass(c, AbstractSampler)]
-    assert {c for c in classes if not inspect.isabstract(c)} == {type(s) for s in ALL.values()}
+    found = {c for c in classes if not inspect.isabstract(c)}
+    assert found - {Hierarchical} == {type(s) for s in ALL.values()}  # it takes individuals: test_hierarchical.py
 
 
 @every_sampler
@@ -178,6 +181,29 @@ def test_twins_of_a_law_have_the_law(gaussian):
     assert outputs.details["reached"] > 0.98
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.05)
     np.testing.assert_allclose(np.corrcoef(z.T), LAW.correlation, atol=0.05)
+
+
+def test_twins_of_a_law_with_mass_out_of_reach(gaussian):
+    """4.5 % of the law has x below 0.45. The draws there are named; the others, drawn again by weights, have its
+    deciles and moments without weights, up to what 2000 patients in whole numbers allow; each is a patient of his own.
+    """
+    low = 0.45
+    problem = dataclasses.replace(gaussian, plausibility=Plausibility({"x": (low, 60.0), "y": (0.01, 60.0)}))
+    outputs = Twins().sample(problem, 2000, key=0)
+    about, z = outputs.details, LAW.scores(outputs.values)
+    edge = (np.log(low) - 0.4) / np.sqrt(0.5)
+    assert 1 - about["reached"] == pytest.approx(ndtr(edge), abs=0.005)
+    assert len(about["unreached"]) == 2000 - round(2000 * about["reached"])
+    assert not set(about["unreached"]) & set(about["twin_of"])
+    assert len(outputs) == outputs.usable.sum() == 2000 - about["lost"] and about["lost"] <= 2
+    assert about["again"] == 2000 - len(set(about["twin_of"])) - about["lost"]
+    assert len(np.unique(outputs.cohort.theta, axis=0)) == len(outputs)
+    assert z.min(axis=0)[0] >= edge - 1e-9
+    deciles = [np.histogram(ndtr(z[:, j]), 10, (0, 1))[0] / len(z) for j in range(2)]
+    np.testing.assert_allclose(deciles, 0.1, atol=0.005)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.01)
+    np.testing.assert_allclose(z.T @ z / len(z), LAW.correlation, atol=0.02)
+    assert MaximumEntropy().fit(outputs, [LAW], key=0).effective_size > 0.99 * len(outputs)
 
 
 def test_push_forward_reaches_the_law(gaussian):

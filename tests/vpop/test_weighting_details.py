@@ -201,8 +201,8 @@ def test_tied_quantiles_are_merged():
 
 def test_what_matching_costs_a_perfect_model(outputs_of):
     """Self-target control: patients drawn from the target itself. Matching K features exactly makes weights vary by K/N
-    (chi-squared of K degrees over N; to first order), so that N / (1 + K/N) are effective: fewer with every marginal. The
-    sum's standard deviation, sqrt(2 K)/N, is below 7e-3 here."""
+    (chi-squared of K degrees over N; to first order), so that N / (1 + K/N) are effective: fewer with every marginal.
+    The sum's standard deviation, sqrt(2 K)/N, is below 7e-3 here."""
     n, edges = 2000, np.concatenate([[-np.inf], stats.norm.ppf(np.arange(1, 10) / 10), [np.inf]])
     x = np.random.default_rng(0).normal(size=(n, 10))
     names = [f"x{j}" for j in range(10)]
