@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from .blocks import Callout, Heading, Items, ReportError, text
+from .courses import Course
 from .html import write_report
+from .populations import population_report
 from .sections import axes_figure, calibration, frame_table
 
 __all__ = [
     "Callout",
+    "Course",
     "Heading",
     "Items",
     "ReportError",
     "axes_figure",
     "calibration",
     "frame_table",
+    "population_report",
     "text",
     "write_report",
 ]
