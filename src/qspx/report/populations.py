@@ -31,6 +31,7 @@ def population_report(
     courses: Sequence[Course] = (),
     comparison: pd.DataFrame | None = None,
     problem: PopulationProblem | None = None,
+    sections: Sequence[Block] = (),
     title: str = "Patients over people",
 ) -> Path:
     """Write `report.html` (one file, opens offline), tables as CSV and figures as SVG into the folder `out`; returns
@@ -42,6 +43,8 @@ def population_report(
         courses: bands over time, per quantity and arm, with what was measured.
         comparison: the table of `compare`, if methods were compared.
         problem: of the populations; their diversity is then shown too.
+        sections: blocks of your own before the ledger, beginning with a `Heading`: `rank_figure(...)` of a sensitivity
+            analysis, for example.
 
     Raises:
         ReportError: if no population is given, or a course is not well defined.
@@ -49,7 +52,7 @@ def population_report(
     """
     if not populations:
         raise ReportError("Argument `populations` must hold at least one virtual population, but is empty.")
-    blocks = [*_blocks(populations, laws or {}, courses, comparison, problem)]
+    blocks = [*_blocks(populations, laws or {}, courses, comparison, problem, sections)]
     folder = Path(out)
     for kind in ("tables", "figures"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -76,6 +79,7 @@ def _blocks(
     courses: Sequence[Course],
     comparison: pd.DataFrame | None,
     problem: PopulationProblem | None,
+    sections: Sequence[Block],
 ) -> Iterator[Block]:
     yield Heading("Patients and weights", "patients")
     yield tables.patients_table(populations, problem)
@@ -97,6 +101,7 @@ def _blocks(
     if comparison is not None:
         yield Heading("Methods side by side", "methods")
         yield from tables.comparison_blocks(comparison)
+    yield from sections
     yield Heading("Everyone who was looked at", "ledger")
     for name, v in populations.items():
         yield from tables.ledger_tables(name, v)

@@ -12,7 +12,12 @@ from qspx.vpop.density_ratio import DensityRatio as DensityRatio
 from qspx.vpop.designs import Independent as Independent
 from qspx.vpop.designs import LatinHypercube as LatinHypercube
 from qspx.vpop.designs import Sobol as Sobol
+from qspx.vpop.effects import local_effects as local_effects
+from qspx.vpop.effects import rank_effects as rank_effects
+from qspx.vpop.effects import rank_effects_of as rank_effects_of
 from qspx.vpop.genetic import Genetic as Genetic
+from qspx.vpop.global_sensitivity import morris_effects as morris_effects
+from qspx.vpop.global_sensitivity import sobol_indices as sobol_indices
 from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
 from qspx.vpop.laws import Rows as Rows
 from qspx.vpop.mapel import Mapel as Mapel
