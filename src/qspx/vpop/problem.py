@@ -91,7 +91,8 @@ class PopulationProblem:
         ends = []
         for m in self.prior.marginals.values():
             low, high = (float(x) for x in m.quantile(np.array([1e-9, 1 - 1e-9])))
-            ends.append((float(getattr(m, "low", low)), float(getattr(m, "high", high))))
+            own = float(getattr(m, "low", low)), float(getattr(m, "high", high))
+            ends.append(tuple(x if np.isfinite(x) else q for x, q in zip(own, (low, high), strict=True)))
         return np.array(ends)
 
     # patients -------------------------------------------------------------------------------------------------------
