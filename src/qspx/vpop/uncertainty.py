@@ -29,6 +29,7 @@ from qspx.vpop.outputs import PopulationError
 from qspx.vpop.population import VirtualPopulation
 from qspx.vpop.targets import AbstractTarget
 from qspx.vpop.weighting import AbstractWeighting
+from qspx.weighted import weighted_quantile
 
 if TYPE_CHECKING:
     import pandas as pd
