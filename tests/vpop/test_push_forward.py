@@ -76,10 +76,13 @@ def test_energy_distance_of_two_normal_laws():
     def absolute(d, s):
         return s * np.sqrt(2 / np.pi) * np.exp(-(d**2) / (2 * s**2)) + d * erf(d / (s * np.sqrt(2)))
 
-    x, y = 0.7 + 1.5 * normal(1024, 1, 1), normal(1024, 1, 2)
+    y = jnp.asarray(ndtri((np.arange(1024) + 0.5) / 1024))[:, None]
+    x = 0.7 + 1.5 * y
     expected = 2 * absolute(0.7, np.hypot(1.5, 1)) - absolute(0, 1.5 * np.sqrt(2)) - absolute(0, np.sqrt(2))
     found = EnergyDistance().between(x, jnp.ones(1024), y, KEY)
-    assert float(found) == pytest.approx(expected, abs=2e-3)  # of the sequences: 1e-3
+    assert float(found) == pytest.approx(
+        expected, abs=4e-3
+    )  # evenly spaced, not drawn: off by E|X-X'| / 1024 and so on
     # who has no weight does not matter, and has no gradient
     far, w = jnp.concatenate([x, 50.0 + x]), jnp.repeat(jnp.array([2.0, 0.0]), 1024)
     assert float(EnergyDistance().between(far, w, y, KEY)) == pytest.approx(float(found), rel=1e-6)
@@ -191,20 +194,20 @@ def test_moves_bring_the_prior_back(plain):
     """Given the logarithms y ~ N(m, S) of x and y, the nearest population to N(0, I) has mean A m and covariance
     A S A' + I - A W', A the pseudo-inverse of W' (two columns), whatever the law that the moves start from."""
     problem = problem_of(plain, dataclasses.replace(LAW, n=None))
-    narrow = dataclasses.replace(PLAIN, steps=120, prior=0.0)
-    outputs = dataclasses.replace(narrow, moves=LatentMoves(sweeps=80)).sample(problem, 2000, key=0)
+    narrow = dataclasses.replace(PLAIN, steps=100, prior=0.0)
+    outputs = dataclasses.replace(narrow, moves=LatentMoves(sweeps=30, apart=3)).sample(problem, 1000, key=0)
     inverse = np.linalg.pinv(W[:, :2].T)
     expected = inverse @ LAW.covariance @ inverse.T + np.eye(3) - inverse @ W[:, :2].T
     z = outputs.cohort.theta[:, problem.columns]
-    # 2,000 patients out of 4 x 2,000, spread over the outputs: three standard errors of a covariance are 0.1
-    np.testing.assert_allclose(z.mean(axis=0), inverse @ LAW.mean, atol=0.06)
-    np.testing.assert_allclose(np.cov(z.T), expected, atol=0.1)
+    # 1,000 patients out of 4 x 1,000, spread over the outputs: three standard errors of a covariance are 0.13
+    np.testing.assert_allclose(z.mean(axis=0), inverse @ LAW.mean, atol=0.09)
+    np.testing.assert_allclose(np.cov(z.T), expected, atol=0.13)
     logs = np.log(outputs.values[:, :2])
     np.testing.assert_allclose(np.cov(logs.T), LAW.covariance, atol=0.06)
-    assert len(np.unique(z[:, 0])) == 2000
+    assert len(np.unique(z[:, 0])) == 1000
     # moves that need no rejection: the law is normal in these coordinates
     assert outputs.details["acceptance"] > 0.8 and abs(outputs.details["lag_correlation"]) < 0.2
-    assert outputs.ledger.total == outputs.details["evaluations"] - 120 * 128
+    assert outputs.ledger.total == outputs.details["evaluations"] - 100 * 128
 
 
 def test_arms_and_summaries_together(plain):

@@ -17,6 +17,7 @@ from qspx.vpop import (
     Annealing,
     Genetic,
     Independent,
+    LatentMoves,
     LatinHypercube,
     LogNormalLaw,
     MaximumEntropy,
@@ -28,6 +29,7 @@ from qspx.vpop import (
     PushForward,
     Rows,
     Screening,
+    SlicedWasserstein,
     Sobol,
     Twins,
 )
@@ -58,7 +60,8 @@ ALL = {
     "MH": Metropolis(),
     "GA": Genetic(population=600, generations=10),
     "twins": Twins(),
-    "push-forward": PushForward(steps=80, batch=128),
+    "push-forward": PushForward(steps=80, batch=128, moves=LatentMoves(sweeps=10, apart=2, chains=200)),
+    "push-forward, no moves": PushForward(steps=80, batch=128, moves=None, distance=SlicedWasserstein()),
 }
 every_sampler = pytest.mark.parametrize("name", ALL)
 
@@ -175,7 +178,7 @@ def test_twins_of_a_law_have_the_law(gaussian):
 
 
 def test_push_forward_reaches_the_law(gaussian):
-    outputs = PushForward(steps=200).sample(gaussian, 1000, key=0)
+    outputs = PushForward(steps=200, moves=LatentMoves(sweeps=20, apart=2)).sample(gaussian, 1000, key=0)
     z = LAW.scores(outputs.values)
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.15)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
