@@ -24,6 +24,7 @@ from qspx.vpop import (
     Hierarchical,
     Independent,
     Individuals,
+    LatentMoves,
     LatinHypercube,
     LocalJitter,
     LogNormalLaw,
@@ -37,6 +38,7 @@ from qspx.vpop import (
     PushForward,
     Rows,
     Screening,
+    SlicedWasserstein,
     Sobol,
     Twins,
 )
@@ -71,9 +73,10 @@ ALL = {
     "GA": Genetic(population=600, generations=10),
     "twins": Twins(),
     "expansion": Expansion(start=60, progress=False),
-    "push-forward": PushForward(steps=80, batch=128),
     "hierarchical": Hierarchical(PEOPLE, draws=1000, warmup=300),
     "posterior draws": PosteriorDraws(FITTED),
+    "push-forward": PushForward(steps=80, batch=128, moves=LatentMoves(sweeps=10, apart=2, chains=200)),
+    "push-forward, no moves": PushForward(steps=80, batch=128, moves=None, distance=SlicedWasserstein()),
 }
 every_sampler = pytest.mark.parametrize("name", ALL)
 
@@ -251,7 +254,7 @@ def test_twins_of_a_law_with_mass_out_of_reach(gaussian):
 
 
 def test_push_forward_reaches_the_law(gaussian):
-    outputs = PushForward(steps=200).sample(gaussian, 1000, key=0)
+    outputs = PushForward(steps=200, moves=LatentMoves(sweeps=20, apart=2)).sample(gaussian, 1000, key=0)
     z = LAW.scores(outputs.values)
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.15)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
