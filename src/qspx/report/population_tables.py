@@ -13,12 +13,11 @@ from .common import capital, slug
 from .tables import Column, count, percent, significant, table_from, yes_no
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..vpop import PopulationProblem, VirtualPopulation
     from ..vpop.laws import AbstractLaw
 
 Populations = Mapping[str, "VirtualPopulation"]
+Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
 DISTANCES = {
     "ks_sum": "sum of KS",
     "ks_over_noise": "KS over noise",
@@ -119,7 +118,7 @@ def target_tables(populations: Populations) -> Iterator[Block]:
         yield table_from(table, shown, name=f"targets-{slug(name)}", caption=caption, notes=notes)
 
 
-def comparison_blocks(table: pd.DataFrame) -> Iterator[Block]:
+def comparison_blocks(table: Frame) -> Iterator[Block]:
     """What `compare` found: per size a table of numbers by method, mean ± standard deviation over seeds, and errors."""
     import pandas as pd
 
@@ -127,7 +126,7 @@ def comparison_blocks(table: pd.DataFrame) -> Iterator[Block]:
 
     skipped = {"method", "size", "seed", "error", "compile"}
     numbers = [c for c in table.columns if c not in skipped and table[c].dtype.kind in "fiu" and table[c].notna().any()]
-    short = summary(table, numbers)
+    short: Frame = summary(table, numbers)
     for size in dict.fromkeys(table["size"]):
         mine = short[short["size"] == size]
         kept = [c for c in ("seeds", "errors", *numbers) if c in mine and (mine[c].astype(str) != "").any()]
@@ -158,13 +157,15 @@ def ledger_tables(name: str, v: VirtualPopulation) -> Iterator[Table]:
     import pandas as pd
 
     ledger = v.ledger
-    frame = ledger.table().assign(meaning=lambda f: [STATUS_ADVICE[Status[s.upper()]] for s in f["status"]])
+    frame: Frame = ledger.table().assign(meaning=lambda f: [STATUS_ADVICE[Status[s.upper()]] for s in f["status"]])
     columns = [Column("status", "status"), Column("n", "patients", count),
                Column("share", "share", percent, align_right=True), Column("meaning", "meaning")]  # fmt: skip
     yield table_from(frame, columns, name=f"ledger-{slug(name)}", caption=f"{name}: {ledger}.")
     rows = [(s.name.lower(), t, n, n / ledger.total) for s, texts in ledger.reasons.items() for t, n in texts.items()]
     if rows:
-        reasons = pd.DataFrame(rows, columns=["status", "reason", "n", "share"]).sort_values("n", ascending=False)
+        reasons: Frame = pd.DataFrame(rows, columns=["status", "reason", "n", "share"]).sort_values(
+            "n", ascending=False
+        )
         columns = [Column("status", "status"), Column("reason", "reason"), Column("n", "patients", count),
                    Column("share", "share", percent, align_right=True)]  # fmt: skip
         caption = f"{name}: reasons of rejection; one patient may have several."

@@ -182,7 +182,7 @@ def summary(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         group = table[(table["size"] == size) & (table["method"] == method)]
         row: dict[str, Any] = {"size": size, "method": method, "seeds": len(group)}
         if "error" in table:
-            row["errors"] = int(group["error"].notna().sum())  # these seeds have no numbers below
+            row["errors"] = sum(isinstance(e, str) for e in group["error"])  # these seeds have no numbers below
         for c in columns:
             x = np.asarray(group[c], float) if c in group else np.zeros(0)
             x = x[np.isfinite(x)]
