@@ -21,7 +21,8 @@ LAYERS = [
     "integrate",
     "calibrate cohort cohort_result cohort_run conservation event_run interchange measured_events measured_observables "
     "measured_summary measured_table measurements nca sensitivity simulation start_states steady_state "
-    "store table_run triggered_start vpop",
+    "store table_run triggered_start",
+    "vpop",
     "exposure_response fih nlme petab trial",
     "experiment report",
     "__main__ cli",

@@ -14,6 +14,7 @@ EXPECTED = {
     "fit starts": "Argument `starts` must be a whole number >= 1, but 'a'",
     "fit starts half": "Argument `starts` must be a whole number >= 1, but 1.5",
     "fit key": "Argument `key` must be a whole number >= 0, but 'a'",
+    "fit out": "Argument `out` must be a path, or None to save nothing, but 3",
     "fit x": "Argument `x` must be a sequence of numbers, but 'a'",
     "fit tolerance": "Argument `tolerance` must be a number > 0, but 'a'",
     "read endpoints": r"Argument `endpoints` must be an Endpoint, but 'C' was given. Write Endpoint\('C', ",

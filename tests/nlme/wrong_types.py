@@ -50,6 +50,7 @@ CALLS = {
     "fit starts": lambda: fit_population(P, starts="a"),
     "fit starts half": lambda: fit_population(P, starts=1.5),
     "fit key": lambda: fit_population(P, key="a"),
+    "fit out": lambda: fit_population(P, out=3),
     "fit x": lambda: fit_population(P, x="a"),
     "fit tolerance": lambda: fit_population(P, tolerance="a"),
     "read endpoints": lambda: PopulationData.read(FRAME, M, "C", **UNITS),

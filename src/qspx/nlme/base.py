@@ -50,7 +50,8 @@ class Evaluated:
 
 
 class AbstractMethod(abc.ABC):
-    """Approximates -2 log ∫ p(y | z) p(z) dz for each individual. A new one is a class with `evaluate`."""
+    """Approximates -2 log ∫ p(y | z) p(z) dz for each individual. A new one is a frozen
+    dataclass with `evaluate`."""
 
     name: ClassVar[str]
     takes_censored: ClassVar[bool] = False
@@ -59,6 +60,11 @@ class AbstractMethod(abc.ABC):
     @abc.abstractmethod
     def evaluate(self, objective: PopulationObjective, x: np.ndarray, z: np.ndarray) -> Evaluated:
         """At coordinates x, with searches for random effects that start at z (individuals, effects)."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the numbers depend on, by name, of a dataclass."""
+        return {"method": type(self).__name__} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def local(self, individuals: Individuals) -> Any:
         """The function of one individual (x, what the method needs of it) -> contribution; it is differentiated by x

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ from qspx._errors import QspxError
 from qspx._status import Status
 from qspx.progress import report
 from qspx.vpop.comparison_store import ComparisonStore, digest
+from qspx.vpop.cost import Cost
 from qspx.vpop.diagnostics import diversity, ks_distances
 from qspx.vpop.held_out import HeldOut, held_out_scores, held_out_targets, noise_levels
 from qspx.vpop.laws import AbstractLaw
-from qspx.vpop.outputs import PopulationError
+from qspx.vpop.outputs import Outputs, PopulationError
 from qspx.vpop.population import VirtualPopulation
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler
@@ -45,7 +45,11 @@ class Recipe:
 
     def make(self, problem: PopulationProblem, n: int, key: Any) -> VirtualPopulation:
         """`n` patients, weighted by the problem's targets."""
-        outputs = self.sampler.sample(problem, n, key=key, strict=self.strict)
+        return self.weigh(problem, self.sampler.sample(problem, n, key=key, strict=False), key)
+
+    def weigh(self, problem: PopulationProblem, found: Outputs, key: Any) -> VirtualPopulation:
+        """The same, of patients that the sampler has found, those outside the bounds among them."""
+        outputs = problem.plausibility.apply(found) if self.strict else found
         return self.weighting.fit(outputs, problem.targets, key=key)
 
 
@@ -66,12 +70,13 @@ def compare(
     Columns: `patients` found and `with_weight`, `effective` (of the weights) and `independent` (of a chain),
     `ks_sum[...]` and the other distances to each of `laws`, correlation errors, the same of what was held out with the
     level that two halves of the people have (`ks_noise[...]`, `energy_noise[...]`), diversity, `evaluations` (gradients
-    and Jacobians apart), `strictly_plausible`, how many were `implausible` and how many solves `failed`, and seconds of
-    the whole. A selection that is the best of several has the median one beside it (`ks_median`). A method that raises
-    has the reason in `error`, and the other methods go on.
+    and Jacobians apart), `strictly_plausible`, how many were `implausible` and how many solves `failed`, and the cost
+    of the whole (`Cost`). A selection that is the best of several has the median one beside it (`ks_median`). A method
+    that raises has the reason in `error`, and the other methods go on.
 
-    Seconds include compilation where a program is met for the first time: look at the median over seeds. `compile` is
-    what the simulator's first call took before everything.
+    Patients are found once for the recipes that have the same sampler, and each is charged for it. `seconds` and
+    `cpu_seconds` include compilation (`compile_seconds`) where a program is met for the first time: look at the median
+    over seeds. `peak_memory_gb` is that of the process so far.
 
     Args:
         laws: what the populations are scored against, by name; the problem's targets are what they are made to match.
@@ -98,12 +103,12 @@ def compare(
     kept = {i: store.read(m.name, n, seed) for i, (m, n, seed) in enumerate(asked)} if store else {}
     rows = {i: row for i, row in kept.items() if row and "error" not in row}  # what failed is tried again
     if len(rows) < len(asked):
-        compiling, noise = _compiling(problem), noise_levels({**laws, **unseen})
+        finder, noise = _Finder(methods, problem), noise_levels({**laws, **unseen})
         try:
             with report("comparing methods", len(asked), len(rows), progress) as bar:
                 for i, (recipe, n, seed) in enumerate(asked):
                     if i not in rows:
-                        rows[i] = _row(recipe, problem, n, seed, laws, unseen) | noise | {"compile": compiling}
+                        rows[i] = _row(recipe, finder, n, seed, laws, unseen) | noise
                         if store:
                             store.write(rows[i])
                         bar.advance()
@@ -117,30 +122,41 @@ def compare(
     return pd.DataFrame({c: table[c] for c in columns}) if columns else table
 
 
-def _compiling(problem: PopulationProblem) -> float:
-    started = time.perf_counter()
-    problem.simulator(problem.cohort(problem.model_theta[problem.columns][None], "typical", 0))
-    return time.perf_counter() - started
-
-
 def _identity(methods: Sequence[Recipe], problem: PopulationProblem, laws: Any, unseen: Any) -> dict[str, str]:
     """What must be the same for rows to stand in one table."""
     shared = {"problem": digest(problem), "laws": digest(laws), "held_out": digest(unseen)}
     return shared | {f"method {m.name}": digest(m) for m in methods}
 
 
-def _row(recipe: Recipe, problem: PopulationProblem, n: int, seed: int, laws: Any, unseen: Any) -> dict[str, Any]:
+class _Finder:
+    """Finds patients, once for all recipes that have the same sampler; each is charged for it."""
+
+    def __init__(self, methods: Sequence[Recipe], problem: PopulationProblem):
+        self.problem, self.samplers = problem, [m.sampler for m in methods]
+        self.kept: dict[Any, tuple[Outputs, Cost]] = {}
+
+    def __call__(self, sampler: AbstractSampler, n: int, seed: int) -> tuple[Outputs, Cost]:
+        who = (sampler, n, seed)
+        if who in self.kept:
+            return self.kept[who]
+        with Cost() as cost:
+            found = sampler.sample(self.problem, n, key=seed, strict=False), cost
+        if self.samplers.count(sampler) > 1:
+            self.kept[who] = found
+        return found
+
+
+def _row(recipe: Recipe, finder: _Finder, n: int, seed: int, laws: Any, unseen: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
-    started = time.perf_counter()
     try:
-        population = recipe.make(problem, n, seed)
-        row["seconds"] = time.perf_counter() - started
-        row |= _numbers(problem, population, laws)
+        outputs, finding = finder(recipe.sampler, n, seed)
+        with Cost() as weighing:
+            population = recipe.weigh(finder.problem, outputs, seed)
+        row |= finding.plus(weighing) | _numbers(finder.problem, population, laws)
         for name, targets in unseen.items():
             row |= held_out_scores(population, name, targets)
     except Exception as error:  # a method of anyone's may fail in any way, and the others are to go on
-        reason = str(error) if isinstance(error, QspxError) else f"{type(error).__name__}: {error}"
-        row |= {"seconds": time.perf_counter() - started, "error": reason}
+        row["error"] = str(error) if isinstance(error, QspxError) else f"{type(error).__name__}: {error}"
     return row
 
 
