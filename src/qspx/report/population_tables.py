@@ -9,15 +9,17 @@ import numpy as np
 
 from .._status import STATUS_ADVICE, Status
 from .blocks import Block, Table, text
-from .common import capital, slug
+from .common import capital, joined, slug
 from .tables import Column, count, percent, significant, table_from, yes_no
 
 if TYPE_CHECKING:
+    from .._status import Ledger
     from ..vpop import PopulationProblem, VirtualPopulation
     from ..vpop.laws import AbstractLaw
 
 Populations = Mapping[str, "VirtualPopulation"]
 Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
+MOST_REASONS = 15
 DISTANCES = {
     "ks_sum": "sum of KS",
     "ks_over_noise": "KS over noise",
@@ -152,11 +154,22 @@ def _three(x: float) -> str:
     return f"{round(x, 3) + 0.0:.3f}".replace("-", "−")
 
 
-def ledger_tables(name: str, v: VirtualPopulation) -> Iterator[Table]:
-    """Everyone by status, and the reasons."""
+def ledgers(populations: Populations) -> dict[str, Ledger]:
+    """Each ledger once, by the names of the populations that share it."""
+    groups: list[tuple[list[str], Ledger]] = []
+    for name, v in populations.items():
+        mine = next((names for names, ledger in groups if ledger == v.ledger), None)
+        if mine is None:
+            groups.append(([name], v.ledger))
+        else:
+            mine.append(name)
+    return {joined(names): ledger for names, ledger in groups}
+
+
+def ledger_tables(name: str, ledger: Ledger) -> Iterator[Table]:
+    """Everyone by status, and the most frequent reasons; all of them are in the CSV file."""
     import pandas as pd
 
-    ledger = v.ledger
     frame: Frame = ledger.table().assign(meaning=lambda f: [STATUS_ADVICE[Status[s.upper()]] for s in f["status"]])
     columns = [Column("status", "status"), Column("n", "patients", count),
                Column("share", "share", percent, align_right=True), Column("meaning", "meaning")]  # fmt: skip
@@ -169,4 +182,8 @@ def ledger_tables(name: str, v: VirtualPopulation) -> Iterator[Table]:
         columns = [Column("status", "status"), Column("reason", "reason"), Column("n", "patients", count),
                    Column("share", "share", percent, align_right=True)]  # fmt: skip
         caption = f"{name}: reasons of rejection; one patient may have several."
-        yield table_from(reasons, columns, name=f"reasons-{slug(name)}", caption=caption)
+        left = len(reasons) - MOST_REASONS
+        notes = [f"{left} less frequent ones are in the CSV file of this table."] if left > 0 else []
+        shown = reasons.head(MOST_REASONS)
+        name = f"reasons-{slug(name)}"
+        yield table_from(shown, columns, name=name, caption=caption, notes=notes, data=reasons)
