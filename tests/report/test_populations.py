@@ -57,8 +57,8 @@ def test_report(populations, courses, tmp_path):
     told = ["Against the law", "300 subjects: 297 ok, 3 implausible", "effective", "&lt;y&gt; below 1", "no weights"]
     for words in (*told, "0.6 ± 0.141", "Virtual populations", "µg/mL", "1 measurements before"):
         assert words in page, words
-    # weights, marginals, pairs of each, two quantities, reasons of each
-    assert page.count("<svg") == 8
+    # weights, marginals, pairs of each, two quantities, reasons of both
+    assert page.count("<svg") == 7
     assert "Dose rationale" not in page and "record" not in page.split("</header>")[0].split("<body")[-1]
     outside = re.findall(r"""(?:src|href)=["'](?!#)[^"']*|url\((?!#)[^)]*|@import[^;]*""", page)
     assert not [x for x in outside if "w3.org" not in x]  # opens offline: namespaces are names, not addresses
@@ -66,7 +66,7 @@ def test_report(populations, courses, tmp_path):
     assert fit.loc[0, "ks_sum"] < fit.loc[1, "ks_sum"]
     patients = pd.read_csv(tmp_path / "a" / "tables" / "patients.csv")
     assert patients["effective"][0] == pytest.approx(populations["weighted"].effective_size)
-    reasons = pd.read_csv(tmp_path / "a" / "tables" / "reasons-weighted.csv")
+    reasons = pd.read_csv(tmp_path / "a" / "tables" / "reasons-weighted-and-equal.csv")
     assert reasons["n"].tolist() == [3, 2] and reasons["share"].tolist() == [0.01, 2 / 300]
     assert population_report(populations, tmp_path / "b", **ask).read_bytes() == path.read_bytes()
 

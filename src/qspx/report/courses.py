@@ -15,10 +15,9 @@ from .drawing import GREY, INK, PALETTE, new_figure, plain_log_ticks, style, to_
 from .tables import Column, count, percent, significant, table_from
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..vpop import VirtualPopulation
 
+Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
 LEVELS = (0.05, 0.5, 0.95)
 ACROSS = 3  # panels side by side
 _SAME_TIME = 0.02  # of the time shown: measurements nearer than this to each other share a median
@@ -138,7 +137,7 @@ def _log_limits(populations: Mapping[str, VirtualPopulation], courses: Sequence[
     return (0.5 * positive.min(), 2 * positive.max()) if len(positive) else (0.1, 10.0)
 
 
-def coverage_table(populations: Mapping[str, VirtualPopulation], courses: Sequence[Course]) -> pd.DataFrame:
+def coverage_table(populations: Mapping[str, VirtualPopulation], courses: Sequence[Course]) -> Frame:
     """One row per population, quantity and arm with measurements: `measured`, how many lie `inside` the 5-95 % of
     patients (the band is straight between its times) and `share`; `outside_times` could not be compared; `ratio`, the
     geometric mean over times of the patients' median over that of the measurements, where both are positive."""
@@ -167,7 +166,7 @@ def coverage_table(populations: Mapping[str, VirtualPopulation], courses: Sequen
     return pd.DataFrame(rows)
 
 
-def _coverage(table: pd.DataFrame) -> Table:
+def _coverage(table: Frame) -> Table:
     columns = [Column("quantity", "quantity"), Column("arm", "arm"), Column("measured", "measured", count)]
     wide = table.drop_duplicates(["quantity", "arm"])[["quantity", "arm", "measured"]].reset_index(drop=True)
     for k, name in enumerate(dict.fromkeys(table["population"])):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +12,17 @@ from .common import capital
 from .drawing import BLUE, GREY, INK, ORANGE, SMALL, new_figure, style, to_svg
 from .tables import require_columns
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
 ACROSS = 3  # panels side by side
 MOST = 15  # parameters of a panel
 
 
-def rank_figure(table: pd.DataFrame, name: str = "rank-effects") -> Figure:
+def rank_figure(table: Frame, name: str = "rank-effects") -> Figure:
     """Partial rank correlations with their intervals, from `rank_effects`: a panel per output, strongest on top; open
     circles where the interval holds zero."""
     require_columns(table, ["output", "parameter", "correlation", "low", "high"], "table")
 
-    def draw(ax: Any, rows: pd.DataFrame, places: np.ndarray) -> None:
+    def draw(ax: Any, rows: Frame, places: np.ndarray) -> None:
         ax.hlines(places, rows["low"], rows["high"], color=BLUE, lw=1.0)
         clear = (rows["low"] > 0) | (rows["high"] < 0)
         for keep, face in ((clear, BLUE), (~clear, "white")):
@@ -36,11 +34,11 @@ def rank_figure(table: pd.DataFrame, name: str = "rank-effects") -> Figure:
     return _panels(table, "correlation", "partial rank correlation", draw, name, words)
 
 
-def sobol_figure(table: pd.DataFrame, name: str = "sobol-indices") -> Figure:
+def sobol_figure(table: Frame, name: str = "sobol-indices") -> Figure:
     """First-order (filled) and total (open) indices with their 95 % intervals, from `sobol_indices`."""
     require_columns(table, ["output", "parameter", "first", "first_width", "total", "total_width"], "table")
 
-    def draw(ax: Any, rows: pd.DataFrame, places: np.ndarray) -> None:
+    def draw(ax: Any, rows: Frame, places: np.ndarray) -> None:
         for key, shift, colour, face in (("first", -0.17, BLUE, BLUE), ("total", 0.17, ORANGE, "white")):
             ax.hlines(places + shift, rows[key] - rows[f"{key}_width"], rows[key] + rows[f"{key}_width"], color=colour)
             ax.plot(rows[key], places + shift, "o", color=colour, mfc=face, ms=3.5, label=key)
@@ -50,11 +48,11 @@ def sobol_figure(table: pd.DataFrame, name: str = "sobol-indices") -> Figure:
     return _panels(table, "total", "Sobol' index", draw, name, words)
 
 
-def local_figure(table: pd.DataFrame, name: str = "local-effects") -> Figure:
+def local_figure(table: Frame, name: str = "local-effects") -> Figure:
     """Change of the output per standard deviation of each parameter, from `local_effects`."""
     require_columns(table, ["output", "parameter", "effect"], "table")
 
-    def draw(ax: Any, rows: pd.DataFrame, places: np.ndarray) -> None:
+    def draw(ax: Any, rows: Frame, places: np.ndarray) -> None:
         ax.barh(places, rows["effect"], height=0.62, color=[BLUE if x >= 0 else ORANGE for x in rows["effect"]])
         ax.axvline(0, color=INK, lw=0.6)
 
@@ -62,7 +60,7 @@ def local_figure(table: pd.DataFrame, name: str = "local-effects") -> Figure:
     return _panels(table, "effect", "change of the output", draw, name, words, shared=False)
 
 
-def morris_figure(table: pd.DataFrame, name: str = "morris-effects") -> Figure:
+def morris_figure(table: Frame, name: str = "morris-effects") -> Figure:
     """Mean size of the elementary effects against their standard deviation, from `morris_effects`. Far to the right:
     matters; above the line: not additive, or not linear."""
     require_columns(table, ["output", "parameter", "mean_absolute", "sd"], "table")
@@ -88,17 +86,17 @@ def morris_figure(table: pd.DataFrame, name: str = "morris-effects") -> Figure:
         return Figure(name, words, to_svg(figure, name, label=words), words)
 
 
-def _missing(table: pd.DataFrame) -> str:
+def _missing(table: Frame) -> str:
     """What to say of patients that failed."""
     failed = int(table["failed"].max()) if "failed" in table and len(table) else 0
     return f" {capital(str(failed))} patients could not be solved and are left out." if failed else ""
 
 
 def _panels(
-    table: pd.DataFrame,
+    table: Frame,
     key: str,
     label: str,
-    draw: Callable[[Any, pd.DataFrame, np.ndarray], None],
+    draw: Callable[[Any, Frame, np.ndarray], None],
     name: str,
     words: str,
     *,

@@ -11,6 +11,7 @@ import numpy as np
 from .blocks import Figure
 from .common import slug
 from .drawing import BLUE, GREY, INK, PALETTE, new_figure, plain_log_ticks, style, to_svg
+from .population_tables import MOST_REASONS
 
 if TYPE_CHECKING:
     from .._status import Ledger
@@ -22,7 +23,6 @@ ACROSS = 3  # panels side by side
 BINS = np.linspace(-4, 4, 33)  # standard deviations of the logarithm
 MOST = 1000  # dots of a kind
 FEW = 300  # dots that can be larger
-_REASONS = 15
 
 
 def _natural(law: AbstractLaw, z: np.ndarray, j: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def weights(populations: Populations) -> Figure:
 def reasons(ledger: Ledger, title: str) -> Figure | None:
     """Bars of the reasons for which patients are not usable, most frequent first; None where there are none."""
     found = [(text, n) for texts in ledger.reasons.values() for text, n in texts.items()]
-    found = sorted(found, key=lambda item: -item[1])[:_REASONS]
+    found = sorted(found, key=lambda item: -item[1])[:MOST_REASONS]
     if not found:
         return None
     name, words = f"reasons-{slug(title)}", f"{title}: patients per reason of rejection; one may have several."

@@ -9,16 +9,17 @@ import numpy as np
 
 from .._status import STATUS_ADVICE, Status
 from .blocks import Block, Table, text
-from .common import capital, slug
+from .common import capital, joined, slug
 from .tables import Column, count, percent, significant, table_from, yes_no
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from .._status import Ledger
     from ..vpop import PopulationProblem, VirtualPopulation
     from ..vpop.laws import AbstractLaw
 
 Populations = Mapping[str, "VirtualPopulation"]
+Frame = Any  # a pandas.DataFrame; its stubs make a Series of every selection
+MOST_REASONS = 15
 DISTANCES = {
     "ks_sum": "sum of KS",
     "ks_over_noise": "KS over noise",
@@ -119,7 +120,7 @@ def target_tables(populations: Populations) -> Iterator[Block]:
         yield table_from(table, shown, name=f"targets-{slug(name)}", caption=caption, notes=notes)
 
 
-def comparison_blocks(table: pd.DataFrame) -> Iterator[Block]:
+def comparison_blocks(table: Frame) -> Iterator[Block]:
     """What `compare` found: per size a table of numbers by method, mean ± standard deviation over seeds, and errors."""
     import pandas as pd
 
@@ -127,7 +128,7 @@ def comparison_blocks(table: pd.DataFrame) -> Iterator[Block]:
 
     skipped = {"method", "size", "seed", "error", "compile"}
     numbers = [c for c in table.columns if c not in skipped and table[c].dtype.kind in "fiu" and table[c].notna().any()]
-    short = summary(table, numbers)
+    short: Frame = summary(table, numbers)
     for size in dict.fromkeys(table["size"]):
         mine = short[short["size"] == size]
         kept = [c for c in ("seeds", "errors", *numbers) if c in mine and (mine[c].astype(str) != "").any()]
@@ -153,19 +154,36 @@ def _three(x: float) -> str:
     return f"{round(x, 3) + 0.0:.3f}".replace("-", "−")
 
 
-def ledger_tables(name: str, v: VirtualPopulation) -> Iterator[Table]:
-    """Everyone by status, and the reasons."""
+def ledgers(populations: Populations) -> dict[str, Ledger]:
+    """Each ledger once, by the names of the populations that share it."""
+    groups: list[tuple[list[str], Ledger]] = []
+    for name, v in populations.items():
+        mine = next((names for names, ledger in groups if ledger == v.ledger), None)
+        if mine is None:
+            groups.append(([name], v.ledger))
+        else:
+            mine.append(name)
+    return {joined(names): ledger for names, ledger in groups}
+
+
+def ledger_tables(name: str, ledger: Ledger) -> Iterator[Table]:
+    """Everyone by status, and the most frequent reasons; all of them are in the CSV file."""
     import pandas as pd
 
-    ledger = v.ledger
-    frame = ledger.table().assign(meaning=lambda f: [STATUS_ADVICE[Status[s.upper()]] for s in f["status"]])
+    frame: Frame = ledger.table().assign(meaning=lambda f: [STATUS_ADVICE[Status[s.upper()]] for s in f["status"]])
     columns = [Column("status", "status"), Column("n", "patients", count),
                Column("share", "share", percent, align_right=True), Column("meaning", "meaning")]  # fmt: skip
     yield table_from(frame, columns, name=f"ledger-{slug(name)}", caption=f"{name}: {ledger}.")
     rows = [(s.name.lower(), t, n, n / ledger.total) for s, texts in ledger.reasons.items() for t, n in texts.items()]
     if rows:
-        reasons = pd.DataFrame(rows, columns=["status", "reason", "n", "share"]).sort_values("n", ascending=False)
+        reasons: Frame = pd.DataFrame(rows, columns=["status", "reason", "n", "share"]).sort_values(
+            "n", ascending=False
+        )
         columns = [Column("status", "status"), Column("reason", "reason"), Column("n", "patients", count),
                    Column("share", "share", percent, align_right=True)]  # fmt: skip
         caption = f"{name}: reasons of rejection; one patient may have several."
-        yield table_from(reasons, columns, name=f"reasons-{slug(name)}", caption=caption)
+        left = len(reasons) - MOST_REASONS
+        notes = [f"{left} less frequent ones are in the CSV file of this table."] if left > 0 else []
+        shown = reasons.head(MOST_REASONS)
+        name = f"reasons-{slug(name)}"
+        yield table_from(shown, columns, name=name, caption=caption, notes=notes, data=reasons)

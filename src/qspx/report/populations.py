@@ -103,7 +103,7 @@ def _blocks(
         yield from tables.comparison_blocks(comparison)
     yield from sections
     yield Heading("Everyone who was looked at", "ledger")
-    for name, v in populations.items():
-        yield from tables.ledger_tables(name, v)
-        if (figure := pictures.reasons(v.ledger, name)) is not None:
+    for name, ledger in tables.ledgers(populations).items():
+        yield from tables.ledger_tables(name, ledger)
+        if (figure := pictures.reasons(ledger, name)) is not None:
             yield figure

@@ -78,8 +78,8 @@ def compare(
     that raises has the reason in `error`, and the other methods go on.
 
     Patients are found once for the recipes that have the same sampler, and each is charged for it. `seconds` and
-    `cpu_seconds` include compilation (`compile_seconds`) where a program is met for the first time: look
-    at the median over seeds. `peak_memory_gb` is that of the process so far.
+    `cpu_seconds` include compilation (`compile_seconds`) where a program is met for the first time: look at the median
+    over seeds. `peak_memory_gb` is that of the process so far.
 
     Args:
         laws: what the populations are scored against, by name; the problem's targets are what they are made to match.
@@ -106,12 +106,12 @@ def compare(
     kept = {i: store.read(m.name, n, seed) for i, (m, n, seed) in enumerate(asked)} if store else {}
     rows = {i: row for i, row in kept.items() if row and "error" not in row}  # what failed is tried again
     if len(rows) < len(asked):
-        noise, found = noise_levels({**laws, **unseen}), _Found(problem)
+        finder, noise = _Finder(methods, problem), noise_levels({**laws, **unseen})
         try:
             with report("comparing methods", len(asked), len(rows), progress) as bar:
                 for i, (recipe, n, seed) in enumerate(asked):
                     if i not in rows:
-                        rows[i] = _row(recipe, found, n, seed, laws, unseen) | noise
+                        rows[i] = _row(recipe, finder, n, seed, laws, unseen) | noise
                         if store:
                             store.write(rows[i])
                         bar.advance()
@@ -125,36 +125,37 @@ def compare(
     return pd.DataFrame({c: table[c] for c in columns}) if columns else table
 
 
-class _Found:
-    """Patients by sampler and seed, of one size at a time, with what they cost."""
-
-    def __init__(self, problem: PopulationProblem):
-        self.problem, self.size, self.kept = problem, 0, {}
-
-    def __call__(self, recipe: Recipe, n: int, seed: int) -> tuple[Outputs, Cost]:
-        if n != self.size:
-            self.size, self.kept = n, {}
-        who = digest(recipe.sampler), seed
-        if who not in self.kept:
-            with Cost() as cost:
-                outputs = recipe.sampler.sample(self.problem, n, key=seed, strict=False)
-            self.kept[who] = outputs, cost
-        return self.kept[who]
-
-
 def _identity(methods: Sequence[Recipe], problem: PopulationProblem, laws: Any, unseen: Any) -> dict[str, str]:
     """What must be the same for rows to stand in one table."""
     shared = {"problem": digest(problem), "laws": digest(laws), "held_out": digest(unseen)}
     return shared | {f"method {m.name}": digest(m) for m in methods}
 
 
-def _row(recipe: Recipe, found: _Found, n: int, seed: int, laws: Any, unseen: Any) -> dict[str, Any]:
+class _Finder:
+    """Finds patients, once for all recipes that have the same sampler; each is charged for it."""
+
+    def __init__(self, methods: Sequence[Recipe], problem: PopulationProblem):
+        self.problem, self.samplers = problem, [digest(m.sampler) for m in methods]
+        self.kept: dict[Any, tuple[Outputs, Cost]] = {}
+
+    def __call__(self, sampler: AbstractSampler, n: int, seed: int) -> tuple[Outputs, Cost]:
+        who = (digest(sampler), n, seed)
+        if who in self.kept:
+            return self.kept[who]
+        with Cost() as cost:
+            found = sampler.sample(self.problem, n, key=seed, strict=False), cost
+        if self.samplers.count(who[0]) > 1:
+            self.kept[who] = found
+        return found
+
+
+def _row(recipe: Recipe, finder: _Finder, n: int, seed: int, laws: Any, unseen: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
     try:
-        outputs, finding = found(recipe, n, seed)
+        outputs, finding = finder(recipe.sampler, n, seed)
         with Cost() as weighing:
-            population = recipe.weigh(found.problem, outputs, seed)
-        row |= finding.plus(weighing) | _numbers(found.problem, population, laws)
+            population = recipe.weigh(finder.problem, outputs, seed)
+        row |= finding.plus(weighing) | _numbers(finder.problem, population, laws)
         for name, targets in unseen.items():
             row |= held_out_scores(population, name, targets)
     except Exception as error:  # a method of anyone's may fail in any way, and the others are to go on
@@ -200,7 +201,7 @@ def summary(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         group = table[(table["size"] == size) & (table["method"] == method)]
         row: dict[str, Any] = {"size": size, "method": method, "seeds": len(group)}
         if "error" in table:
-            row["errors"] = int(group["error"].notna().sum())  # these seeds have no numbers below
+            row["errors"] = sum(isinstance(e, str) for e in group["error"])  # these seeds have no numbers below
         for c in columns:
             x = np.asarray(group[c], float) if c in group else np.zeros(0)
             x = x[np.isfinite(x)]

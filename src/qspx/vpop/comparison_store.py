@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def _described(x: Any) -> Any:
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
         return [kind, {f.name: _described(getattr(x, f.name)) for f in dataclasses.fields(x) if f.compare}]
-    if callable(x) and hasattr(x, "__code__"):
+    if isinstance(x, FunctionType):
         numbers = [c for c in x.__code__.co_consts if isinstance(c, int | float | str)]
         return [x.__module__, x.__qualname__, hashlib.sha256(x.__code__.co_code).hexdigest(), numbers]
     own = {k: v for k, v in getattr(x, "__dict__", {}).items() if not k.startswith("_")}

@@ -192,7 +192,7 @@ def split_noise(law: AbstractLaw, splits: int = 20, most: int = 1000) -> dict[st
     for _ in range(splits):
         mixed = people[rng.permutation(len(people))]
         a, b = mixed[:half], mixed[half:]
-        ks = sum(ks_2samp(a[:, j], b[:, j], method="asymp").statistic for j in range(people.shape[1]))
+        ks = np.sum([np.asarray(ks_2samp(a[:, j], b[:, j], method="asymp"))[0] for j in range(people.shape[1])])
         energies = (abs(energy_distance(x, np.ones(half), y)) for x, y in ((a, b), (a @ white, b @ white)))
         found.append([ks, *energies])
     keys = ("ks_noise", "energy_noise", "energy_white_noise")

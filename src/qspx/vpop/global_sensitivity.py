@@ -43,7 +43,7 @@ def _values(
     found = evaluate.columns(values, tuple(outputs))
     ok = np.isfinite(found).all(axis=1)
     failed = int((~ok).sum())
-    whole = ok.reshape(-1, block).all(axis=1)
+    whole = np.asarray(ok.reshape(-1, block).all(axis=1))
     if failed > failing * len(points) or whole.sum() < 2:
         raise PopulationError(
             f"{failed} of {len(points)} patients of the design could not be solved, and {whole.sum()} of {len(whole)} "

@@ -60,7 +60,7 @@ def held_out_scores(vpop: VirtualPopulation, name: str, targets: Sequence[Abstra
     if summaries:
         table = VirtualPopulation(vpop.outputs, vpop.weights, tuple(summaries)).target_table()
         row[f"feature_error[{name}]"] = float(np.abs(table["achieved"] - table["target"]).max())
-        row[f"missed[{name}]"] = int((~table["reached"]).sum())
+        row[f"missed[{name}]"] = table["reached"].tolist().count(False)
     return row
 
 
