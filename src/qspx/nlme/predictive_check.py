@@ -183,7 +183,10 @@ def _limit(data: PopulationData, observable: str) -> float | None:
 
 
 def _bins(time: np.ndarray, bins: int) -> list[np.ndarray]:
-    """Numbers of the measurements in each bin."""
+    """Numbers of the measurements in each bin: of each time, where there are no more of them than bins."""
+    nominal = np.unique(time)
+    if len(nominal) <= bins:
+        return [np.flatnonzero(time == t) for t in nominal]
     edges = np.unique(np.quantile(time, np.linspace(0, 1, bins + 1), method="lower"))
     which = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, max(0, len(edges) - 2))
     return [np.flatnonzero(which == k) for k in range(max(1, len(edges) - 1)) if (which == k).any()]
