@@ -35,6 +35,11 @@ class AbstractLaw(AbstractTarget):
         """Share of people below, and at or below, scores `z` of output j."""
 
     @property
+    def size(self) -> int:
+        """People behind it; 3000 are drawn from a law that does not say."""
+        return 3000
+
+    @property
     @abc.abstractmethod
     def correlation(self) -> np.ndarray:
         """Of the logarithms, shape (names, names)."""
@@ -132,9 +137,14 @@ class LogNormalLaw(AbstractLaw):
     def fitted(self):
         return self
 
+    @property
+    def size(self):
+        return self.n or super().size
+
     def scores(self, values):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (np.log(values) - self.mean) / self.sd
+        # nothing below zero has a logarithm; it is less than all that have
+        with np.errstate(divide="ignore"):
+            return (np.log(np.where(values < 0, 0.0, values)) - self.mean) / self.sd
 
     def shares_below(self, z, j):
         p = ndtr(z)
@@ -221,6 +231,10 @@ class Rows(AbstractLaw):
         """Maximum likelihood (divisor n)."""
         logs = np.log(self.data)
         return LogNormalLaw(self.names, logs.mean(0), np.cov(logs.T, bias=True).reshape(len(self.names), -1), len(logs))
+
+    @property
+    def size(self):
+        return len(self.data)
 
     @property
     def correlation(self):
