@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
+from qspx._random import as_key
 from qspx.vpop.diagnostics import diversity, ks_distances
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import PopulationError
@@ -38,9 +40,10 @@ class Recipe:
     strict: bool = True
 
     def make(self, problem: PopulationProblem, n: int, key: Any) -> VirtualPopulation:
-        """`n` patients, weighted by the problem's targets."""
-        outputs = self.sampler.sample(problem, n, key=key, strict=self.strict)
-        return self.weighting.fit(outputs, problem.targets, key=key)
+        """`n` patients, weighted by the problem's targets. The two steps draw from streams of their own."""
+        finding, weighting = (jax.random.fold_in(as_key(key), step) for step in range(2))
+        outputs = self.sampler.sample(problem, n, key=finding, strict=self.strict)
+        return self.weighting.fit(outputs, problem.targets, key=weighting)
 
 
 def compare(
@@ -112,7 +115,7 @@ def _numbers(problem: PopulationProblem, vpop: VirtualPopulation, laws: Mapping[
         row |= {f"{key}[{name}]": numbers[key] for key in keys}
         z = law.scores(vpop.outputs.columns(law.names)[usable])
         row[f"ks_sum_unweighted[{name}]"] = float(ks_distances(law, z, np.ones(len(z))).sum())
-    return row | diversity(vpop.outputs.cohort.theta[:, problem.columns], problem.box, vpop.weights)
+    return row | diversity(problem, vpop.outputs.cohort.theta[:, problem.columns], vpop.weights)
 
 
 def summary(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
