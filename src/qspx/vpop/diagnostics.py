@@ -133,7 +133,8 @@ def diversity(problem: PopulationProblem, drawn: np.ndarray, weights: np.ndarray
 
     Pairwise cosine, median and 95 % (draws of the prior: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates
     over that of draws of the prior; share of parameters that have less than 1e-6 and 1e-3 of the prior between them and
-    a bound (in a box: of the range), where there is one. Patients enter with their weights: cosines of at most `most` patients, resampled systematically."""
+    a bound (in a box: of the range), where there is one. Patients enter with their weights: cosines of at most `most`
+    patients, resampled systematically."""
     unit = problem.places(drawn)
     w = weights / weights.sum()
     picked = np.searchsorted(np.cumsum(w), (np.arange(min(most, len(w))) + 0.5) / min(most, len(w)))

@@ -12,8 +12,10 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
+from qspx.vpop.comparisons import CorrelationComparison, MeanComparison, SdComparison
+from qspx.vpop.ks_tests import DistributionComparison, PlaneComparison, Quadrants, of_normal, of_people
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.targets import AbstractTarget, Features, in_bins
+from qspx.vpop.targets import AbstractTarget, Features, in_bins, people
 
 
 class AbstractLaw(AbstractTarget):
@@ -40,6 +42,26 @@ class AbstractLaw(AbstractTarget):
     @abc.abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """`n` people, scores (n, names)."""
+
+    @abc.abstractmethod
+    def plane(self, i: int, j: int) -> tuple[np.ndarray, Quadrants]:
+        """Of the scores of outputs i and j: points (m, 2), and the shares of people in quadrants around others."""
+
+    def comparisons(self, values):
+        """Means, standard deviations and distributions of each output's logarithm; correlations and planes of pairs."""
+        z, n, found = self.scores(values), people(self.fitted.n), []
+        for j, name in enumerate(self.names):
+            x = np.ascontiguousarray(z[:, j])
+            found += [
+                MeanComparison(f"{name}: mean", x, 0.0, 1.0, n),
+                SdComparison(f"{name}: SD", x, 1.0, n),
+                DistributionComparison(f"{name}: distribution", x, lambda at, j=j: self.shares_below(at, j), n),
+            ]
+        for i, j in zip(*(k.tolist() for k in np.triu_indices(len(self.names), 1)), strict=True):
+            pair, rho, x = f"{self.names[i]} x {self.names[j]}", float(self.correlation[i, j]), z[:, [i, j]]
+            found.append(CorrelationComparison(f"{pair}: correlation", x, rho, n))
+            found.append(PlaneComparison(f"{pair}: distribution", x, *self.plane(i, j), rho, n))
+        return tuple(found)
 
 
 def _moments(z: np.ndarray) -> np.ndarray:
@@ -115,6 +137,11 @@ class LogNormalLaw(AbstractLaw):
 
     def draws(self, n, rng):
         return rng.standard_normal((n, len(self.names))) @ np.linalg.cholesky(self.correlation).T
+
+    def plane(self, i, j):
+        u = qmc.Sobol(2, rng=np.random.default_rng(0)).random_base2(8)
+        rho = float(self.correlation[i, j])
+        return ndtri(u) @ np.linalg.cholesky(np.array([[1.0, rho], [rho, 1.0]])).T, of_normal(rho)
 
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """Of the logarithms, shape (subjects,); -inf for an output that is not positive."""
@@ -222,6 +249,10 @@ class Rows(AbstractLaw):
     def draws(self, n, rng):
         data = self.data[rng.choice(len(self.data), n, replace=n > len(self.data))]
         return self.scores(data + self.rounding * (rng.random(data.shape) - 0.5))
+
+    def plane(self, i, j):
+        rows = self.people[:, [i, j]]
+        return rows, of_people(rows)
 
     @functools.cached_property
     def _edges(self) -> list[np.ndarray]:

@@ -43,8 +43,8 @@ class PopulationProblem:
 
     def __post_init__(self):
         object.__setattr__(self, "targets", tuple(self.targets))
-        needed = {*self.plausibility.names, *(n for t in self.targets for n in t.names)}
-        if missing := sorted(needed - set(self.simulator.names)):
+        asked = {n for t in self.targets for n in t.names} - set(self.simulator.model.parameters)  # or covariates
+        if missing := sorted({*self.plausibility.names, *asked} - set(self.simulator.names)):
             raise PopulationError(f"the simulator does not compute {missing}; it computes {self.simulator.names}.")
 
     # coordinates ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def least_squares(x: np.ndarray, y: np.ndarray, s: np.ndarray, epsilon: float, c
 
     start = np.zeros(len(b))
     start[-1] = epsilon / n
-    return solve_dual(dual, start, tolerance=1e-12, steps=500)
+    return solve_dual(dual, start, tolerance=3e-11, steps=500)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +84,16 @@ class DirectWeights(AbstractWeighting):
         def at(log_epsilon):
             return least_squares(f.matrix, f.target, 1e-3 * s, 10.0**log_epsilon, 1.0)
 
-        low, high = -9.0, 6.0
+        low, high = -4.0, 6.0
         found = at(low)
         if effective_size(found.weights) < self.floor:
-            for _ in range(40):
+            best = at(high)
+            while high - low > 1e-6 and effective_size(best.weights) > self.floor * (1 + 1e-4):
                 middle = 0.5 * (low + high)
                 found = at(middle)
-                low, high = (low, middle) if effective_size(found.weights) >= self.floor else (middle, high)
-            found = at(high)
+                if effective_size(found.weights) >= self.floor:
+                    high, best = middle, found
+                else:
+                    low = middle
+            found = best
         return found.weights, {"steps": found.steps, "slope": found.slope, "converged": found.converged}
