@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from qspx.integrate.native_code import DOUBLE, FORMATS
 from qspx.integrate.native_compile import Kernel, widest_vector
 from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_loop import LoopWriter
-from qspx.integrate.native_memory import INTEGERS, TAPE
+from qspx.integrate.native_memory import INTEGERS
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P, RosenbrockTableau
 from qspx.integrate.tolerances import AtolOf, absolute_tolerances
@@ -45,7 +46,15 @@ class NativeSettings:
 
     @property
     def workers(self) -> int:
-        return self.threads or os.cpu_count() or 1
+        return self.threads or _processors()
+
+
+_tolerances = functools.lru_cache(maxsize=64)(absolute_tolerances)
+
+
+@functools.cache
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -60,11 +69,24 @@ class Run:
     real: str = DOUBLE
 
     def __call__(self, arrays: Sequence[np.ndarray], summaries: int, *blocks: np.ndarray) -> None:
-        pointers = np.array([a.ctypes.data for a in arrays], dtype=np.uint64)
+        pointers = np.array([_place(a) for a in arrays], dtype=np.uint64)
         size = (self.vectors * FORMATS[self.real].bits // 8 + 8 * self.per_summary * summaries) * self.lanes
         work = np.zeros(size + 64, np.uint8)
-        aligned = -(-work.ctypes.data // 64) * 64
-        self.kernel(pointers.ctypes.data, *(b.ctypes.data for b in blocks), aligned)
+        self.kernel(_place(pointers), *map(_place, blocks), -(-_place(work) // 64) * 64)
+
+
+def _place(array: np.ndarray) -> int:
+    """Where the numbers of an array are. (`array.ctypes.data` takes several times as long.)"""
+    return array.__array_interface__["data"][0]
+
+
+class Tape(NamedTuple):
+    """Memory for the steps of a run: `records` (records, RECORD_HEAD + species), the number of the `first` one of each
+    row (rows,), and the `room` of each, in records. What goes beyond that is counted, but not kept."""
+
+    records: np.ndarray
+    first: np.ndarray
+    room: int
 
 
 def programs_of(request: SolveRequest) -> tuple[Lowered, Observed]:
@@ -107,14 +129,14 @@ def forward(
     theta: np.ndarray,
     doses: SubjectDoses,
     samples: Samples,
-    tape: Mapping[str, np.ndarray] | None = None,
+    tape: Tape | None = None,
 ) -> Arrays:
-    """Run all subjects; what they wrote, by name. With `tape` (its arrays by name), their steps are kept there."""
+    """Run all subjects; what they wrote, by name. With `tape`, their steps are kept there."""
     run = compiled(request, settings, tape is not None)
     theta = np.ascontiguousarray(theta, dtype=float)
-    atol = absolute_tolerances(request.model, settings.atol, settings.atol_of)
+    atol = _tolerances(request.model, settings.atol, settings.atol_of)
     read, written = read_arrays(request, theta, doses, samples, atol), written_arrays(request, len(theta))
-    arrays = [*read.values(), *written.values(), *(tape[k] for k in TAPE if tape)]
+    arrays = [*read.values(), *written.values(), *(() if tape is None else (tape.records, tape.first))]
     reals = np.array([request.t0, request.t1, settings.rtol])
     numbers = {
         "max_steps": settings.max_steps,
@@ -122,6 +144,7 @@ def forward(
         "stops": read["stop"].shape[1],
         "times": len(request.times),
         "summaries": len(request.summaries),
+        "room": 0 if tape is None else tape.room,
     }
 
     def solve(rows: tuple[int, int]) -> None:
