@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from qspx.integrate.base import Samples, SolveRequest
 from qspx.integrate.loop_arrays import Arrays, asked, read_arrays, written_arrays
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_code import DOUBLE, FORMATS
-from qspx.integrate.native_compile import Kernel, widest_vector
+from qspx.integrate.native_compile import Kernel, place, widest_vector
 from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_loop import LoopWriter
 from qspx.integrate.native_memory import INTEGERS
@@ -39,6 +39,13 @@ class NativeSettings:
     real: str = DOUBLE
     atol_of: AtolOf = ()
     table: RosenbrockTableau = RODAS5P
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
 
     @property
     def width(self) -> int:
@@ -69,15 +76,10 @@ class Run:
     real: str = DOUBLE
 
     def __call__(self, arrays: Sequence[np.ndarray], summaries: int, *blocks: np.ndarray) -> None:
-        pointers = np.array([_place(a) for a in arrays], dtype=np.uint64)
+        pointers = np.array([place(a) for a in arrays], dtype=np.uint64)
         size = (self.vectors * FORMATS[self.real].bits // 8 + 8 * self.per_summary * summaries) * self.lanes
         work = np.zeros(size + 64, np.uint8)
-        self.kernel(_place(pointers), *map(_place, blocks), -(-_place(work) // 64) * 64)
-
-
-def _place(array: np.ndarray) -> int:
-    """Where the numbers of an array are. (`array.ctypes.data` takes several times as long.)"""
-    return array.__array_interface__["data"][0]
+        self.kernel(place(pointers), *map(place, blocks), -(-place(work) // 64) * 64)
 
 
 class Tape(NamedTuple):
@@ -100,6 +102,7 @@ def programs_of(request: SolveRequest) -> tuple[Lowered, Observed]:
         ) from e
 
 
+@functools.lru_cache(maxsize=64)
 def compiled(request: SolveRequest, settings: NativeSettings, tape: bool = False) -> Run:
     """The loop for a request, from memory where an equal one has been compiled. Raises as `programs_of`."""
     low, seen = programs_of(request)
@@ -166,9 +169,9 @@ def in_threads(work: Callable[[tuple[int, int]], None], parts: Sequence[tuple[in
 def ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     """Contiguous rows: several ranges for each thread, so that one that drew slow subjects does not hold up the rest,
     but none so short that its last lanes idle for long."""
-    if not rows:
-        return []
     most = max(1, rows // lanes)
-    parts = 1 if threads == 1 else max(min(threads, most), min(4 * threads, most // 32))
+    if most == 1 or threads == 1:
+        return [(0, rows)] if rows else []
+    parts = max(min(threads, most), min(4 * threads, most // 32))
     edges = np.linspace(0, rows, parts + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]

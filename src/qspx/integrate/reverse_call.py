@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -20,6 +21,13 @@ from qspx.integrate.reverse_memory import ARRAYS, PER_SUMMARY, WRITTEN, Programs
 from qspx.integrate.sweep_call import Part, scales, taped
 from qspx.integrate.sweep_memory import INTEGERS
 from qspx.integrate.tableaux import RosenbrockTableau
+
+
+@functools.lru_cache(maxsize=64)
+def _run(request: SolveRequest, settings: NativeSettings) -> Run:
+    low, seen = programs_of(request)
+    parameters = len(request.model.parameters)
+    return _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,7 +64,7 @@ def pulled_back(
         for array in found.values():
             array[failed] = np.nan
     live = np.flatnonzero(used & ~failed)
-    values_bar = values_bar if np.isfinite(values_bar).all() else np.nan_to_num(values_bar)
+    values_bar = values_bar if math.isfinite(values_bar.sum()) else np.nan_to_num(values_bar)
     bars = {
         "values_bar": np.ascontiguousarray(values_bar, dtype=float),
         "summaries_bar": np.ascontiguousarray(summaries_bar * scales(request), dtype=float),
@@ -74,9 +82,7 @@ def pulled_back(
 
 def _sweep(request: SolveRequest, settings: NativeSettings, part: Part, bars: Arrays, found: Arrays) -> None:
     """Cotangents of the rows of a part, into `found`."""
-    low, seen = programs_of(request)
-    parameters, events, summaries = found["theta_bar"].shape[1], found["start_bar"].shape[1], len(request.summaries)
-    run = _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
+    events, summaries, run = found["start_bar"].shape[1], len(request.summaries), _run(request, settings)
     arrays = [(part.arrays | bars | found)[k] for k in ARRAYS]
     numbers = {"events": events, "times": len(request.times), "summaries": summaries}
 

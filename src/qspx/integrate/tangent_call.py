@@ -29,6 +29,13 @@ _MOST_DIRECTIONS = 32  # in one sweep, so that what a lane works on stays in the
 
 
 @functools.lru_cache(maxsize=64)
+def _run(request: SolveRequest, settings: NativeSettings) -> tuple[Run, int]:
+    low, seen = programs_of(request)
+    parameters = len(request.model.parameters)
+    return _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
+
+
+@functools.lru_cache(maxsize=64)
 def _compiled(
     low: Lowered, seen: Observed, table: RosenbrockTableau, kinds: frozenset[str], parameters: int, lanes: int
 ) -> tuple[Run, int]:
@@ -76,9 +83,8 @@ def _sweep(
     request: SolveRequest, settings: NativeSettings, part: Part, dots: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tangents of the rows of a part; `dots` has the rows of its arrays."""
-    low, seen = programs_of(request)
-    parameters, events, summaries = dots["theta_dot"].shape[2], dots["start_dot"].shape[2], len(request.summaries)
-    run, per_direction = _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
+    events, summaries = dots["start_dot"].shape[2], len(request.summaries)
+    run, per_direction = _run(request, settings)
     rows, directions = dots["theta_dot"].shape[:2]
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for block in np.array_split(np.arange(directions), -(-directions // _MOST_DIRECTIONS)):
