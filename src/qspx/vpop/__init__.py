@@ -34,7 +34,6 @@ from qspx.vpop.expansion import LocalJitter as LocalJitter
 from qspx.vpop.genetic import Genetic as Genetic
 from qspx.vpop.global_sensitivity import morris_effects as morris_effects
 from qspx.vpop.global_sensitivity import sobol_indices as sobol_indices
-from qspx.vpop.hierarchical import ConvergenceWarning as ConvergenceWarning
 from qspx.vpop.hierarchical import Hierarchical as Hierarchical
 from qspx.vpop.individuals import Individuals as Individuals
 from qspx.vpop.latent_moves import LatentMoves as LatentMoves
