@@ -1,6 +1,6 @@
 """Tumour growth, exponential then linear, and inhibition by a drug whose amount in the body drives the effect.
 
-Koch, Walz, Lahu, Schropp, J Pharmacokinet Pharmacodyn 2009;36:179-197 (doi 10.1007/s10928-009-9117-9):
+Koch, Walz, Lahu, Schropp, J Pharmacokinet Pharmacodyn 2009;36:179-197:
 dV/dt = 2 lambda0 lambda1 V / (lambda1 + 2 lambda0 V) - kappa c V. Concentrations were not measured in these mice, so c
 is the amount of drug in the body, which leaves it with one rate constant (a K-PD model: Jacqmin et al., J Pharmacokinet
 Pharmacodyn 2007;34:57-85, doi 10.1007/s10928-006-9035-z). The typical values are where the fit of run.py starts.
@@ -15,7 +15,6 @@ def par(value, unit, meaning):
 
 class Koch2009(qspx.AbstractModel):
     citation = "Koch et al., J Pharmacokinet Pharmacodyn 2009;36:179-197"
-    doi = "10.1007/s10928-009-9117-9"
 
     V = qspx.Species("mL", "tumour volume")
     A = qspx.Species("mg", "drug in the body", route="oral")

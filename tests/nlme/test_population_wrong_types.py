@@ -1,11 +1,9 @@
 """Arguments of population fits of the wrong type end in an error that names the argument, the value and the repair."""
 
-import json
 import re
-import subprocess
-import sys
 
 import pytest
+from wrong_type_messages import messages_of
 
 EXPECTED = {
     "fit none": "Argument `problem` must be a PopulationProblem, but None was given. Make one",
@@ -14,6 +12,7 @@ EXPECTED = {
     "fit starts": "Argument `starts` must be a whole number >= 1, but 'a'",
     "fit starts half": "Argument `starts` must be a whole number >= 1, but 1.5",
     "fit key": "Argument `key` must be a whole number >= 0, but 'a'",
+    "fit out": "Argument `out` must be a path, or None to save nothing, but 3",
     "fit x": "Argument `x` must be a sequence of numbers, but 'a'",
     "fit tolerance": "Argument `tolerance` must be a number > 0, but 'a'",
     "read endpoints": r"Argument `endpoints` must be an Endpoint, but 'C' was given. Write Endpoint\('C', ",
@@ -42,10 +41,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def messages(repo_root):
-    command = [sys.executable, repo_root / "tests/nlme/wrong_types.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return messages_of(repo_root / "tests/nlme/wrong_types.py")
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -27,4 +27,4 @@ def load_fit(path: str | Path, problem: Any) -> Fit:
     manifest = read_manifest(path)
     asked = json.loads(to_json(identity(objective)))
     check_same(path, {k: v for k, v in manifest["identity"].items() if k in asked}, asked)
-    return Fit(objective, FitRun.of_arrays(read_state(path)), manifest)
+    return Fit(objective, FitRun.of_arrays(read_state(path, manifest["identity"])), manifest)

@@ -12,6 +12,7 @@ import numpy as np
 
 from qspx._model_hash import program_bytes
 from qspx.calibrate.objective import Objective
+from qspx.integrate import AbstractIntegrator
 
 
 def identity(objective: Objective) -> dict[str, Any]:
@@ -22,11 +23,16 @@ def identity(objective: Objective) -> dict[str, Any]:
         "prior": [f"{e.name}: {e.prior!r} on {e.prior_on}" for e in o.estimated if e.prior is not None]
         + ([] if o.joint is None else [f"together: {o.joint!r}"]),
         "model": [phase.runs.model.hash for phase in o.phases],
-        "runs": _digest(a for phase in o.phases for a in _arrays_of_phase(phase)),
-        "measurements": _digest([o.run, o.column, o.time, o.value, o.censored]),
+        "runs": digest_of(a for phase in o.phases for a in _arrays_of_phase(phase)),
+        "measurements": digest_of([o.run, o.column, o.time, o.value, o.censored]),
         "formulas": _of_formulas(o),
-        "integrator": {k: v if isinstance(v, str | int | float) else str(v) for k, v in o.integrator.settings.items()},
+        "integrator": settings_of(o.integrator),
     }
+
+
+def settings_of(integrator: AbstractIntegrator) -> dict[str, str | int | float]:
+    """Settings in a form that files hold."""
+    return {k: v if isinstance(v, str | int | float) else str(v) for k, v in integrator.settings.items()}
 
 
 def _arrays_of_phase(phase: Any) -> list[Any]:
@@ -37,7 +43,8 @@ def _arrays_of_phase(phase: Any) -> list[Any]:
     return [*runs.events, *runs.samples, phase.theta.constant, phase.theta.index, *given, *follows, *window]
 
 
-def _digest(arrays: Iterable[Any]) -> str:
+def digest_of(arrays: Iterable[Any]) -> str:
+    """Of shapes, types and numbers."""
     digest = hashlib.sha256()
     for a in arrays:
         array = np.ascontiguousarray(a)
@@ -50,7 +57,7 @@ def _of_formulas(o: Objective) -> str:
     digest = hashlib.sha256()
     species, parameters = (len(o.phases[-1].model.species), len(o.phases[-1].model.parameters)) if o.phases else (0, 0)
     for g in o.groups:
-        digest.update(_digest([g.rows, g.local.constant, g.local.index]).encode() + repr(g.noise).encode())
+        digest.update(digest_of([g.rows, g.local.constant, g.local.index]).encode() + repr(g.noise).encode())
         if o.phases:
             closed = jax.make_jaxpr(g.formula)(
                 1.0, jnp.ones(species), jnp.ones(parameters), g.local(jnp.ones(len(o.estimated)))[0]

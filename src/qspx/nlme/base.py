@@ -50,7 +50,8 @@ class Evaluated:
 
 
 class AbstractMethod(abc.ABC):
-    """Approximates -2 log ∫ p(y | z) p(z) dz for each individual. A new one is a class with `evaluate`."""
+    """Approximates -2 log ∫ p(y | z) p(z) dz for each individual. A new one is a frozen
+    dataclass with `evaluate`."""
 
     name: ClassVar[str]
     takes_censored: ClassVar[bool] = False
@@ -59,6 +60,11 @@ class AbstractMethod(abc.ABC):
     @abc.abstractmethod
     def evaluate(self, objective: PopulationObjective, x: np.ndarray, z: np.ndarray) -> Evaluated:
         """At coordinates x, with searches for random effects that start at z (individuals, effects)."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the numbers depend on, by name, of a dataclass."""
+        return {"method": type(self).__name__} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def local(self, individuals: Individuals) -> Any:
         """The function of one individual (x, what the method needs of it) -> contribution; it is differentiated by x
@@ -82,10 +88,13 @@ class PopulationObjective:
     method: AbstractMethod
 
     def __post_init__(self):
-        if (self.problem.data.censored != 0).any() and not self.method.takes_censored:
+        n = int((self.problem.data.censored != 0).sum())
+        if n and not self.method.takes_censored:
             raise CalibrationError(
-                f"the data have censored values, whose likelihood {self.method.name} does not approximate; use "
-                "Laplace() or AdaptiveQuadrature()."
+                f"{n} of {len(self.problem.data.censored)} measurements are censored (CENS, LLOQ). Their likelihood, "
+                f"the probability of being beyond the limit (M3), has no residual for {self.method.name} to expand; "
+                "NONMEM, too, asks for LAPLACE where F_FLAG is 1. Use Laplace(), or AdaptiveQuadrature(nodes) for up "
+                "to four random effects; or leave these records out, with MDV 1 (M1), which is biased where many are."
             )
 
     def __call__(self, x: np.ndarray, z: np.ndarray | None = None) -> Evaluated:

@@ -7,6 +7,7 @@ covariance: R⁻¹ (observed information), or R⁻¹ S R⁻¹ (sandwich; White 1
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -57,8 +58,10 @@ class Matrices:
         return full
 
 
-def covariance_of(objective: PopulationObjective, at: Evaluated) -> Matrices:
-    """By two evaluations per coordinate that is not at a bound."""
+def covariance_of(
+    objective: PopulationObjective, at: Evaluated, report: Callable[[int], None] = lambda n: None
+) -> Matrices:
+    """By two evaluations per coordinate that is not at a bound. `report` hears of each coordinate."""
     box, n = objective.problem.box, len(at.x)
     size = np.where(np.isfinite(at.x), np.maximum(1.0, np.abs(at.x)), 1.0)
     free = (at.x > box[:, 0] + 1e-6) & (at.x < box[:, 1] - 1e-6)
@@ -67,6 +70,7 @@ def covariance_of(objective: PopulationObjective, at: Evaluated) -> Matrices:
         h = min(STEP * size[k], 0.5 * (at.x[k] - box[k, 0]), 0.5 * (box[k, 1] - at.x[k]))
         up, down = (objective(at.x + shift * np.eye(n)[k], at.z) for shift in (h, -h))
         r[k] = (up.gradient - down.gradient) / (4 * h) if np.isfinite(up.value + down.value) else np.nan
+        report(1)
     r = np.where(np.outer(free, free), 0.5 * (r + r.T), 0.0)
     s = np.where(np.outer(free, free), 0.25 * at.gradients.T @ at.gradients, 0.0)
     return Matrices(r, s, free)
