@@ -150,8 +150,8 @@ def test_hierarchical_populations(repo_root, capsys):
     for name in ("problem", "twins", "hierarchical"):
         exec(page[name], found)
     assert found["law"].converged, found["law"].verdict
-    assert found["new"].ledger.ok > 400
-    assert "law of patients from 8 people, 1600 draws: converged" in capsys.readouterr().out
+    assert found["new"].ledger.total == 500 and found["new"].ledger.ok > 250
+    assert "law of patients from 6 people, 1600 draws: converged" in capsys.readouterr().out
 
 
 def pages(repo_root):
