@@ -131,8 +131,9 @@ def test_draws_from_the_posterior(repo_root, capsys):
 
 def test_virtual_populations(repo_root, capsys):
     page, found = blocks(repo_root / "docs" / "virtual_populations.md"), {"__name__": "page"}
-    for name in ("problem", "population", "twins", "compare", "own"):
+    for name in ("problem", "population", "twins", "push", "compare", "own"):
         exec(page[name], found)
+    assert not found["pushed_vpop"].unreached and found["pushed_vpop"].effective_size > 250
     assert not found["vpop"].unreached and found["vpop"].effective_size > 100
     assert found["twins"].details["reached"] > 0.9
     assert list(found["table"]["method"]) == ["screening"] * 2 + ["twins"] * 2
