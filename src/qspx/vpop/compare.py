@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from qspx._errors import QspxError
+from qspx._random import as_key
 from qspx._status import Status
 from qspx.progress import report
 from qspx.vpop.comparison_store import ComparisonStore, digest
@@ -44,13 +46,19 @@ class Recipe:
     strict: bool = True
 
     def make(self, problem: PopulationProblem, n: int, key: Any) -> VirtualPopulation:
-        """`n` patients, weighted by the problem's targets."""
-        return self.weigh(problem, self.sampler.sample(problem, n, key=key, strict=False), key)
+        """`n` patients, weighted by the problem's targets. The two steps draw from streams of their own."""
+        return self.weigh(problem, self.find(problem, n, key), key)
+
+    def find(self, problem: PopulationProblem, n: int, key: Any) -> Outputs:
+        """The first step: `n` patients, those outside the bounds among them. The same for recipes that have the same
+        sampler."""
+        return self.sampler.sample(problem, n, key=key, strict=False)
 
     def weigh(self, problem: PopulationProblem, found: Outputs, key: Any) -> VirtualPopulation:
-        """The same, of patients that the sampler has found, those outside the bounds among them."""
+        """The second step, of patients that the first one has found. What is random in it draws from a stream of its
+        own."""
         outputs = problem.plausibility.apply(found) if self.strict else found
-        return self.weighting.fit(outputs, problem.targets, key=key)
+        return self.weighting.fit(outputs, problem.targets, key=jax.random.fold_in(as_key(key), 1))
 
 
 def compare(
@@ -132,16 +140,16 @@ class _Finder:
     """Finds patients, once for all recipes that have the same sampler; each is charged for it."""
 
     def __init__(self, methods: Sequence[Recipe], problem: PopulationProblem):
-        self.problem, self.samplers = problem, [m.sampler for m in methods]
+        self.problem, self.samplers = problem, [digest(m.sampler) for m in methods]
         self.kept: dict[Any, tuple[Outputs, Cost]] = {}
 
-    def __call__(self, sampler: AbstractSampler, n: int, seed: int) -> tuple[Outputs, Cost]:
-        who = (sampler, n, seed)
+    def __call__(self, recipe: Recipe, n: int, seed: int) -> tuple[Outputs, Cost]:
+        who = (digest(recipe.sampler), n, seed)
         if who in self.kept:
             return self.kept[who]
         with Cost() as cost:
-            found = sampler.sample(self.problem, n, key=seed, strict=False), cost
-        if self.samplers.count(sampler) > 1:
+            found = recipe.find(self.problem, n, seed), cost
+        if self.samplers.count(who[0]) > 1:
             self.kept[who] = found
         return found
 
@@ -149,7 +157,7 @@ class _Finder:
 def _row(recipe: Recipe, finder: _Finder, n: int, seed: int, laws: Any, unseen: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
     try:
-        outputs, finding = finder(recipe.sampler, n, seed)
+        outputs, finding = finder(recipe, n, seed)
         with Cost() as weighing:
             population = recipe.weigh(finder.problem, outputs, seed)
         row |= finding.plus(weighing) | _numbers(finder.problem, population, laws)
@@ -186,7 +194,7 @@ def _numbers(problem: PopulationProblem, vpop: VirtualPopulation, laws: Mapping[
         row |= {f"{key}[{name}]": numbers[key] for key in keys}
         z = law.scores(vpop.outputs.columns(law.names)[usable])
         row[f"ks_sum_unweighted[{name}]"] = float(ks_distances(law, z, np.ones(len(z))).sum())
-    return row | diversity(vpop.outputs.cohort.theta[:, problem.columns], problem.box, vpop.weights)
+    return row | diversity(problem, vpop.outputs.cohort.theta[:, problem.columns], vpop.weights)
 
 
 def summary(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

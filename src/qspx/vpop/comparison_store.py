@@ -35,7 +35,7 @@ def _described(x: Any) -> Any:
         return [str(array.dtype), array.shape, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()]
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        return [kind, {f.name: _described(getattr(x, f.name)) for f in dataclasses.fields(x)}]
+        return [kind, {f.name: _described(getattr(x, f.name)) for f in dataclasses.fields(x) if f.compare}]
     if isinstance(x, FunctionType):
         numbers = [c for c in x.__code__.co_consts if isinstance(c, int | float | str)]
         return [x.__module__, x.__qualname__, hashlib.sha256(x.__code__.co_code).hexdigest(), numbers]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import ks_2samp, rankdata
 
 from qspx.vpop.laws import AbstractLaw
+
+if TYPE_CHECKING:
+    from qspx.vpop.problem import PopulationProblem
 
 MOST_PEOPLE = 3000  # that energy distances and rank correlations are measured to
 KS_MEAN = 0.8687  # mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2
@@ -123,13 +127,16 @@ def lag_one(chain: np.ndarray) -> np.ndarray:
     return (c[1:] * c[:-1]).sum(axis=0) / np.maximum((c**2).sum(axis=0), 1e-300)
 
 
-def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int = 1000) -> dict[str, float]:
-    """How different patients are from each other in the box of their parameters, (theta - low)/(high - low) - 1/2.
+def diversity(problem: PopulationProblem, drawn: np.ndarray, weights: np.ndarray, most: int = 1000) -> dict[str, float]:
+    """How different patients with parameters `drawn` (subjects, drawn) are from each other in the unit cube of the
+    prior, taken from its centre. Its own patients are uniform there, whatever its laws and correlations; in a box of
+    uniform parameters it is (theta - low)/(high - low) - 1/2.
 
-    Pairwise cosine, median and 95 % (uniform draws: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates over
-    that of a uniform draw; share of coordinates within 1e-6 and 1e-3 of the range of a bound. Patients enter with
-    their weights: cosines of at most `most` patients, resampled systematically."""
-    unit = (drawn - box[:, 0]) / (box[:, 1] - box[:, 0])
+    Pairwise cosine, median and 95 % (draws of the prior: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates
+    over that of draws of the prior; share of parameters that have less than 1e-6 and 1e-3 of the prior between them and
+    a bound (in a box: of the range), where there is one. Patients enter with their weights: cosines of at most `most`
+    patients, resampled systematically."""
+    unit = problem.places(drawn)
     w = weights / weights.sum()
     picked = np.searchsorted(np.cumsum(w), (np.arange(min(most, len(w))) + 0.5) / min(most, len(w)))
     centred = unit[np.minimum(picked, len(w) - 1)] - 0.5
@@ -137,7 +144,8 @@ def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int
     cosines = (centred @ centred.T / np.maximum(norm * norm.T, 1e-300))[np.triu_indices(len(centred), 1)]
     mean = w @ unit
     sd = np.sqrt(w @ (unit - mean) ** 2)
-    to_bound = np.minimum(np.abs(unit), np.abs(1 - unit))
+    below, (low, high) = problem.margins(drawn), np.isfinite(problem.ends.T)
+    to_bound = np.minimum(np.where(low, below, np.inf), np.where(high, 1 - below, np.inf))
     return {
         "cosine_median": float(np.median(cosines)) if len(cosines) else math.nan,
         "cosine_95": float(np.quantile(cosines, 0.95)) if len(cosines) else math.nan,
