@@ -19,9 +19,10 @@ LAYERS = [
     "_dose_units _input_events _model_hash _network_plan _network_units binding declarations distributions dose_events "
     "dosing event_table inputs loading model network protocol reaction starting summaries values varying",
     "integrate",
-    "calibrate cohort cohort_result cohort_run event_run interchange measured_events measured_observables "
-    "measured_summary measured_table measurements nca sensitivity simulation steady_state "
-    "store table_run triggered_start vpop",
+    "calibrate cohort cohort_result cohort_run conservation event_run interchange measured_events measured_observables "
+    "measured_summary measured_table measurements nca sensitivity simulation start_states steady_state "
+    "store table_run triggered_start",
+    "vpop",
     "exposure_response fih nlme petab trial",
     "experiment report",
     "__main__ cli",
@@ -34,6 +35,7 @@ ONLY_IN = {
     "arviz_stats": {"calibrate"},
     "blackjax": {"calibrate"},
     "diffrax": {"integrate"},
+    "flowjax": {"vpop"},
     "libsbml": {"interchange"},
     "llvmlite": {"integrate"},
     "cupy": {"integrate"},

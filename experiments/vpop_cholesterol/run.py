@@ -2,12 +2,14 @@
 
 python experiments/vpop_cholesterol/run.py --out runs/vpop_cholesterol            # the protocol of the README
 python experiments/vpop_cholesterol/run.py --quick --out runs/vpop_quick          # a minute or two
+
+Each row is written when it is there (rows.csv), and a run that was killed goes on with the rows that are missing.
+tables.py makes the tables of the README from rows.csv and screening.json.
 """
 
 import argparse
 import importlib.util
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from qspx.vpop import (
     AcceptanceRejection,
     Annealing,
     AtRest,
+    Cost,
     Genetic,
+    Independent,
     LogNormalLaw,
     MaximumEntropy,
     Metropolis,
@@ -32,34 +36,12 @@ from qspx.vpop import (
     Screening,
     Twins,
     compare,
-    summary,
 )
 
 HERE = Path(__file__).resolve().parent
 LIPIDS = ("HDL", "LDL", "TC")
 # c² of the ellipses of Rieger 2018: percentiles 19, 38, 57, 76, 95 of the NHANES rows
 SQUARES = (0.8708, 1.4376, 2.1762, 3.4224, 8.5565)
-SHOWN = [
-    "patients",
-    "with_weight",
-    "effective",
-    "independent",
-    "ks_sum[normal]",
-    "ks_sum[rows]",
-    "ks_sum[rounded]",
-    "ks_median",
-    "ks_sum_unweighted[normal]",
-    "correlation_error[rows]",
-    "energy[rows]",
-    "cosine_median",
-    "cosine_95",
-    "sd_ratio",
-    "on_bound",
-    "strictly_plausible",
-    "evaluations",
-    "gradients",
-    "seconds",
-]
 
 
 def model_file():
@@ -110,24 +92,44 @@ def our_methods():
     ]
 
 
-def screen(n):
-    """Share of uniform draws that is plausible, and the time that it takes."""
+def screen(draws, plausible):
+    """Uniform draws: the share of `draws` that is plausible, and `plausible` patients found, with what that costs."""
     p = problem()
     p.simulator(p.cohort(p.quantiles(np.full((8192, p.dimensions), 0.5)), "to compile", 0))
-    started = time.perf_counter()
-    from qspx.vpop import Independent
+    with Cost() as cost:
+        ledger = p.sampled(draws, 0, Independent()).ledger
+    yield {"what": "draws", **cost.row, **_counted(ledger)}
+    with Cost() as cost:
+        found = Screening().sample(p, plausible, key=0)
+    yield {"what": "plausible patients", "found": int(found.usable.sum()), **cost.row, **_counted(found.ledger)}
 
-    found = p.sampled(n, 0, Independent())
-    seconds = time.perf_counter() - started
-    share = found.ledger.ok / found.ledger.total
-    return {"drawn": n, "plausible_share": share, "se": np.sqrt(share * (1 - share) / n), "seconds": seconds,
-            "ledger": found.ledger.table().to_dict("records")}  # fmt: skip
+
+def _counted(ledger):
+    share = ledger.ok / ledger.total
+    se = np.sqrt(share * (1 - share) / ledger.total)
+    return {"drawn": ledger.total, "plausible_share": share, "se": se, "ledger": ledger.table().to_dict("records")}
+
+
+def jobs(args):
+    """(size, seed, target's name, recipes with one sampler), in an order that leaves most in the tables if the run is
+    stopped: all seeds of the first size, the first seed of the others, then the rest, small sizes first."""
+    first, *others = args.sizes
+    cells = [(first, seed) for seed in args.seeds] + [(n, args.seeds[0]) for n in others]
+    for n, seed in [*cells, *((n, seed) for n in sorted(others) for seed in args.seeds[1:])]:
+        for name in args.targets:
+            recipes = [*(published_methods() if name == "normal" else []), *our_methods()]
+            if n == 2942:  # a twin for each of the people; every other method has its sizes
+                recipes = [r for r in recipes if name == "rows" and isinstance(r.sampler, Twins)]
+            if args.methods:
+                recipes = [r for r in recipes if r.name.split()[0] in args.methods]
+            for sampler in dict.fromkeys(r.sampler for r in recipes):
+                yield n, seed, name, [r for r in recipes if r.sampler == sampler]
 
 
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--out", type=Path, required=True)
-    ask.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 7500])
+    ask.add_argument("--sizes", type=int, nargs="+", default=[1000, 7500, 2942, 100])
     ask.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     ask.add_argument("--targets", nargs="+", default=["normal", "rows"], help="what the populations are made to match")
     ask.add_argument("--methods", nargs="+", help="first words of the methods to run, such as `twins` (default: all)")
@@ -135,33 +137,36 @@ def main():
     args = ask.parse_args()
     if args.quick:
         args.sizes, args.seeds = [100], [0, 1]
+    size_of_screening = (20_000, 1000) if args.quick else (100_000, 100_000)
     qspx.enable_x64()
     args.out.mkdir(parents=True, exist_ok=True)
-    screened = screen(20_000 if args.quick else 100_000)
-    (args.out / "screening.json").write_text(json.dumps(screened, indent=1))
-    print({k: v for k, v in screened.items() if k != "ledger"}, flush=True)
     laws = {"normal": published_law(), "rows": nhanes(), "rounded": nhanes(rounding=1.0)}
-    for name, target, methods in (
-        ("normal", published_law(), [*published_methods(), *our_methods()]),
-        ("rows", nhanes(rounding=1.0), our_methods()),
-    ):
-        if name not in args.targets:
+    asked = {"normal": problem(published_law()), "rows": problem(nhanes(rounding=1.0))}
+    path = args.out / "rows.csv"
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["target", "size", "seed", "method"])
+    for n, seed, name, recipes in jobs(args):
+        if seed != args.seeds[0] and n != args.sizes[0] and not (args.out / "screening.json").exists():
+            screened(args.out, *size_of_screening)
+        mine = (table["target"] == name) & (table["size"] == n) & (table["seed"] == seed)
+        if {r.name for r in recipes} <= set(table["method"][mine]):
             continue
-        tables, asked = [], problem(target)
-        for n in args.sizes:
-            for recipe in methods:
-                if args.methods and recipe.name.split()[0] not in args.methods:
-                    continue
-                tables.append(compare([recipe], asked, args.seeds, sizes=[n], laws=laws))
-                table = pd.concat(tables)
-                table.to_csv(args.out / f"target_{name}.csv", index=False)
-                print(name, summary(tables[-1], SHOWN).to_dict("records")[0], flush=True)
-        (args.out / f"target_{name}.md").write_text(_markdown(summary(pd.concat(tables), SHOWN)))
+        rows = compare(recipes, asked[name], [seed], sizes=[n], laws=laws).assign(target=name)
+        table = pd.concat([table, rows]) if len(table) else rows
+        # whole or not at all: a run killed while it writes must find the rows of before
+        table.to_csv(path.with_suffix(".part"), index=False)
+        path.with_suffix(".part").replace(path)
+        shown = ["method", "ks_sum[normal]", "ks_sum[rounded]", "effective", "with_weight", "seconds", "cpu_seconds"]
+        print(n, seed, name, rows.reindex(columns=shown).round(4).to_dict("records"), flush=True)
+    if not (args.out / "screening.json").exists():
+        screened(args.out, *size_of_screening)
 
 
-def _markdown(frame):
-    lines = ["| " + " | ".join(frame.columns) + " |", "|" + " --- |" * len(frame.columns)]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in frame.to_numpy())]) + "\n"
+def screened(out, draws, plausible):
+    rows = []
+    for row in screen(draws, plausible):
+        print({k: v for k, v in row.items() if k != "ledger"}, flush=True)
+        rows.append(row)
+    (out / "screening.json").write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,13 @@ KeyLike = SupportsIndex | Array
 """An int seed (numpy's too), a typed jax key, or a raw `uint32[2]` key."""
 
 
+def described(key: KeyLike) -> str:
+    """A key in a manifest: the int, or the words of the key."""
+    if not isinstance(key, jax.Array):
+        return str(operator.index(key))
+    return str(jax.random.key_data(as_key(key)).tolist())
+
+
 def as_key(key: object) -> Key[Array, ""]:
     """A typed jax key from a `KeyLike`. Raises `QspxError` for anything else."""
     if isinstance(key, jax.Array):

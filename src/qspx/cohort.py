@@ -230,18 +230,12 @@ def sample_cohort(
         parameters: typical values to replace, by name.
         first: number of the first subject.
     """
+    from qspx._random import described  # jax, which reading a cohort does without
+
     if n < 1:
         raise SolveError(f"Argument `n` must be >= 1, but {n} was given: the cohort would be empty.")
     columns = [model.parameter_index(name) for name in distribution.names]
     theta = np.tile(model.theta_with(parameters), (n, 1))
     theta[:, columns] = np.asarray(distribution.sample(key, np.arange(first, first + n)))
     origin = f"{n} sampled from {', '.join(distribution.names)}"
-    return Cohort(model, theta, np.full(n, Status.OK), seed=_describe_key(key), origin=origin)
-
-
-def _describe_key(key: Any) -> str:
-    if isinstance(key, int | np.integer):
-        return str(int(key))
-    import jax
-
-    return str(np.asarray(jax.random.key_data(key)).tolist())
+    return Cohort(model, theta, np.full(n, Status.OK), seed=described(key), origin=origin)

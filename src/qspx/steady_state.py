@@ -5,6 +5,11 @@
 The run chooses the steady state (there may be several) and need not end exactly there; the Newton steps take it to
 rounding. Derivatives are those of the root (implicit function theorem), so that they cost one linear solve and not a
 differentiated run.
+
+Where amounts are conserved (a receptor that is only bound and released, say), the root is isolated once their totals
+are given. One rate per conserved sum is then replaced by that sum, which is that of the initial values:
+
+    0 = f_free(x, theta),   x_dependent - N x_free = x0_dependent - N x0_free
 """
 
 from __future__ import annotations
@@ -21,9 +26,11 @@ import numpy as np
 from qspx._errors import ModelError, SolveError
 from qspx._precision import require_x64
 from qspx._status import Status
+from qspx.conservation import Conservation
 from qspx.dose_events import no_events
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
+from qspx.start_states import AbstractStart, Started
 
 NEWTON_STEPS = 12
 CONVERGED = 1e-9  # last Newton step, relative
@@ -31,24 +38,27 @@ BLOCK = 8192  # subjects of one compiled call
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SteadyState:
-    """Where a model comes to rest without doses, from its initial values.
+class SteadyState(AbstractStart):
+    """Where a model comes to rest without doses, from its initial values. Amounts that the model keeps have the totals
+    of the initial values, see `conserved`.
 
     Args:
-        model: its rates must not depend on time, and no amount may be conserved (the root would not be isolated).
+        model: its rates must not depend on time.
         within: length of the run towards rest, in the model's time unit: several times the slowest half-life.
         basin: a subject has status NOT_STEADY if the Newton steps change a state by more than this factor of the
             state, of the largest state times 1e-3 and of 1000 atol: the run had not come near rest.
         integrator: of the run; loose tolerances will do.
 
     Raises:
-        ModelError: if rates depend on time, or something is conserved at the typical parameters.
+        ModelError: if rates depend on time, or the steady state of the typical subject is not isolated, though the
+            conserved amounts are given: a species that nothing depends on grows for ever, or there is a continuum.
     """
 
     model: AbstractModel
     within: float
     basin: float = 0.5
     integrator: AbstractIntegrator = dataclasses.field(default_factory=lambda: AutomaticIntegrator(rtol=1e-5))
+    _laws: Conservation = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
         if not (np.isfinite(self.within) and self.within > 0):
@@ -60,13 +70,50 @@ class SteadyState:
         early, late = np.asarray(f(0.0, y, theta)), np.asarray(f(self.within, y, theta))
         if not np.array_equal(early, late, equal_nan=True):
             raise ModelError(f"the rates of {self.model.name} depend on time, so it has no steady state.")
-        jacobian = np.asarray(jax.jacfwd(lambda y: f(0.0, y, theta))(y))
+        object.__setattr__(self, "_laws", Conservation.of(self.model, np.asarray(theta), np.asarray(y)))
+        self._require_isolated(y, theta)
+
+    def _require_isolated(self, y: Any, theta: Any) -> None:
+        theta = jnp.asarray(theta)
+        ratios = self._laws.ratios(theta) if len(self._laws) else jnp.zeros((0, 0))
+        jacobian = np.asarray(jax.jacfwd(lambda z: self._equations(z, y, ratios, theta))(y))
         scaled = jacobian / np.maximum(np.abs(jacobian).max(axis=1, keepdims=True), 1e-300)
-        if np.isfinite(scaled).all() and np.linalg.matrix_rank(scaled, tol=1e-10) < len(jacobian):
+        if not np.isfinite(scaled).all() or np.linalg.matrix_rank(scaled, tol=1e-10) == len(jacobian):
+            return
+        names = [*self.model.species]
+        idle = [n for n, column in zip(names, np.abs(scaled).max(axis=0), strict=True) if column == 0]
+        kept = f" Conserved, and given by the initial values: {'; '.join(self.conserved)}." if self.conserved else ""
+        if idle:
             raise ModelError(
-                f"the Jacobian of {self.model.name} is singular: something is conserved, or a species does not act and "
-                "is not acted upon. Such a model has no isolated steady state; run it for a long time instead."
+                f"{self.model.name} has no steady state: the rate of `{idle[0]}` is not zero at rest and nothing "
+                f"depends on {idle}, as for an integral over time. Take such species out of the model, or into a model "
+                f"of their own.{kept}"
             )
+        raise ModelError(
+            f"the steady state of {self.model.name} is not isolated: its equations are singular where the typical "
+            f"subject is after {self.within:g}, so that many states are at rest side by side. Start from a state that "
+            f"differs (a species that is zero and stays zero?), or run the model for a long time instead.{kept}"
+        )
+
+    @property
+    def conserved(self) -> list[str]:
+        """Sums of species that the rates leave alone, at the typical parameters, in words: `R + C`."""
+        return self._laws.laws(self.model.theta)
+
+    def _equations(self, y: Any, initial: Any, ratios: Any, theta: Any) -> Any:
+        """What is zero at rest, shape (species,), for one subject that started at `initial`."""
+        rates = self.model.rates_vector(0.0, y, theta)
+        if not len(self._laws):
+            return rates
+        return rates.at[np.array(self._laws.dependent)].set(self._laws.residual(y - initial, ratios))
+
+    def started(self, theta):
+        states, status = self.traced(theta)
+        return Started(jnp.where(status == Status.OK, 0.0, jnp.nan), states, status)
+
+    def rows(self, theta):
+        states, status = self.states(theta)
+        return Started(np.where(status == Status.OK, 0.0, np.nan), states, status)
 
     @functools.cached_property
     def _request(self) -> SolveRequest:
@@ -111,13 +158,15 @@ def _solved(at: SteadyState, theta: Any) -> tuple[Any, Any]:
     near, status = at._run(theta)
     ran = status == Status.OK
     start = jnp.where(ran[:, None], near, 1.0)
-    f = at.model.rates_vector
-    slope = jax.vmap(jax.jacfwd(lambda y, p: f(0.0, y, p)), in_axes=(0, 0))
-    value = jax.vmap(lambda y, p: f(0.0, y, p))
+    # the conserved sums do not change between steps, nor does what they are
+    initial = jax.vmap(at.model.initial_vector)(theta)
+    ratios = jax.vmap(at._laws.ratios)(theta) if len(at._laws) else jnp.zeros((len(theta), 0, 0))
+    value = jax.vmap(at._equations)
+    slope = jax.vmap(jax.jacfwd(at._equations))
 
     def step(_, carried):
         y, _ = carried
-        move = jnp.linalg.solve(slope(y, theta), value(y, theta)[..., None])[..., 0]
+        move = jnp.linalg.solve(slope(y, initial, ratios, theta), value(y, initial, ratios, theta)[..., None])[..., 0]
         return y - move, jnp.abs(move)
 
     root, last = jax.lax.fori_loop(0, NEWTON_STEPS, step, (start, jnp.zeros_like(start)))
@@ -137,9 +186,14 @@ def _solved_jvp(at: SteadyState, primals: Sequence[Any], tangents: Sequence[Any]
     states, status = _solved(at, theta)
     ok = (status == Status.OK)[:, None]
     y = jnp.where(ok, states, 1.0)
-    f = at.model.rates_vector
-    slope = jax.vmap(jax.jacfwd(lambda y, p: f(0.0, y, p)))(y, theta)
-    pushed = jax.vmap(lambda y, p, d: jax.jvp(lambda q: f(0.0, y, q), (p,), (d,))[1])(y, theta, theta_dot)
+    theta = jnp.where(ok, theta, jnp.asarray(at.model.theta))  # derivatives that are not NaN, to be dropped
+
+    def equations(y, p):
+        ratios = at._laws.ratios(p) if len(at._laws) else jnp.zeros((0, 0))
+        return at._equations(y, at.model.initial_vector(p), ratios, p)
+
+    slope = jax.vmap(jax.jacfwd(equations))(y, theta)
+    pushed = jax.vmap(lambda y, p, d: jax.jvp(lambda q: equations(y, q), (p,), (d,))[1])(y, theta, theta_dot)
     slope = jnp.where(ok[..., None], slope, jnp.eye(y.shape[1]))
     moved = -jnp.linalg.solve(slope, pushed[..., None])[..., 0]
     no_change = np.zeros(status.shape, dtype=jax.dtypes.float0)

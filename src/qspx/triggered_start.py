@@ -24,11 +24,12 @@ from qspx.dose_events import no_events
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.integrate.base import Samples
 from qspx.model import AbstractModel
+from qspx.start_states import AbstractStart, Started
 from qspx.steady_state import in_blocks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TriggeredStart:
+class TriggeredStart(AbstractStart):
     """Runs from the model's initial values until a condition is met.
 
     Args:
@@ -100,6 +101,12 @@ class TriggeredStart:
         moved = y + jax.lax.stop_gradient(f) * delay[:, None]
         status = jnp.where(ran != Status.OK, ran, jnp.where(reached, ended, int(Status.NOT_REACHED)))
         return jnp.where(ok, time + delay, jnp.nan), jnp.where(ok[:, None], moved, jnp.nan), status
+
+    def started(self, theta):
+        return Started(*self.traced(theta))
+
+    def rows(self, theta):
+        return Started(*self.states(theta))
 
     @functools.cached_property
     def _compiled(self) -> Any:

@@ -1,5 +1,6 @@
 """The cholesterol yardstick: stored patients of Rieger 2018, NHANES rows, numbers computed independently."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 
 import qspx
-from qspx.vpop import LogNormalLaw, Outputs, Rows
+from qspx.steady_state import SteadyState
+from qspx.vpop import AtRest, LogNormalLaw, Outputs, Plausibility, PopulationProblem, Rows
 
 LIPIDS = ("HDL", "LDL", "TC")
 
@@ -83,3 +85,13 @@ def cloud(stored, outputs_of):
         return outputs_of(stored.loc[rows, ["hdl_mg_dl", "ldl_mg_dl", "tc_mg_dl"]].to_numpy(float), LIPIDS)
 
     return some
+
+
+@pytest.fixture(scope="session")
+def cholesterol_problem(repo_root, law):
+    """The van de Pas model in the box and the bounds of Rieger 2018, with the published normal as its target."""
+    spec = importlib.util.spec_from_file_location("vandepas2012", repo_root / "models" / "vandepas2012.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    simulator = AtRest(SteadyState(module.VanDePas2012(), 2000.0), (*module.STATE_BOUNDS, *LIPIDS))
+    return PopulationProblem(simulator, module.prior(), Plausibility(module.STATE_BOUNDS), [law])

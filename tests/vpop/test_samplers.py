@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import ndtr
 
 import qspx
 import qspx.vpop
@@ -15,9 +17,16 @@ from qspx.vpop import (
     AbstractSampler,
     AbstractSimulator,
     Annealing,
+    AxisJitter,
+    DirectWeights,
+    Expansion,
     Genetic,
+    Hierarchical,
     Independent,
+    Individuals,
+    LatentMoves,
     LatinHypercube,
+    LocalJitter,
     LogNormalLaw,
     MaximumEntropy,
     Metropolis,
@@ -25,12 +34,15 @@ from qspx.vpop import (
     Plausibility,
     PopulationError,
     PopulationProblem,
+    PosteriorDraws,
     PushForward,
     Rows,
     Screening,
+    SlicedWasserstein,
     Sobol,
     Twins,
 )
+from qspx.vpop.expansion import folded
 from qspx.vpop.sampler import violation_score
 
 NAMES = ("x", "y")
@@ -51,6 +63,8 @@ class Exponential(AbstractSimulator):
 
 
 LAW = LogNormalLaw(NAMES, np.array([0.4, -0.2]), np.array([[0.5, 0.2], [0.2, 0.6]]), n=400)
+PEOPLE = Individuals(NAMES, np.exp([[1.6, 0.4], [1.2, 0.9], [2.0, 0.7], [1.5, np.nan]]), {"x": 0.5, "y": 0.5})
+FITTED = qspx.Joint({"a": qspx.TruncatedNormal(0.8, 0.2, 0.0, 2.0), "b": qspx.TruncatedNormal(0.9, 0.2, 0.0, 2.0)})
 ALL = {
     "screening": Screening(batch=512),
     "SA": Annealing(steps=100),
@@ -58,7 +72,11 @@ ALL = {
     "MH": Metropolis(),
     "GA": Genetic(population=600, generations=10),
     "twins": Twins(),
-    "push-forward": PushForward(steps=80, batch=128),
+    "expansion": Expansion(start=60, progress=False),
+    "hierarchical": Hierarchical(PEOPLE, draws=1000, warmup=300),
+    "posterior draws": PosteriorDraws(FITTED),
+    "push-forward": PushForward(steps=80, batch=128, moves=LatentMoves(sweeps=10, apart=2, chains=200)),
+    "push-forward, no moves": PushForward(steps=80, batch=128, moves=None, distance=SlicedWasserstein()),
 }
 every_sampler = pytest.mark.parametrize("name", ALL)
 
@@ -80,12 +98,14 @@ def boxed(plain):
 
 @pytest.fixture(scope="module")
 def found(boxed):
+    pytest.importorskip("blackjax", reason="needs the extra bayes")
     return {name: sampler.sample(boxed, 200, key=1) for name, sampler in ALL.items()}
 
 
 def test_every_sampler_is_here():
     classes = [c for _, c in inspect.getmembers(qspx.vpop, inspect.isclass) if issubclass(c, AbstractSampler)]
-    assert {c for c in classes if not inspect.isabstract(c)} == {type(s) for s in ALL.values()}
+    found = {c for c in classes if not inspect.isabstract(c)}
+    assert found - {Hierarchical} == {type(s) for s in ALL.values()}  # it takes individuals: test_hierarchical.py
 
 
 @every_sampler
@@ -113,6 +133,42 @@ def test_same_key_same_patients(name, found, boxed):
     np.testing.assert_array_equal(again.cohort.theta, found[name].cohort.theta)
     other = ALL[name].sample(boxed, 200, key=2)
     assert not np.array_equal(other.cohort.theta, found[name].cohort.theta)
+
+
+@pytest.fixture(scope="module")
+def entangled(plain):
+    """A prior of several kinds, truncated at one end, at both ends or by nature, joined by a copula."""
+    marginals = {
+        "a": qspx.TruncatedNormal(0.8, 0.5, low=0.1),
+        "b": qspx.TruncatedNormal(1.0, 0.5, 0.3, 1.6),
+        "c": qspx.LogitNormal(1.2, 0.8, 0.0, 2.0),
+    }
+    prior = qspx.Joint(marginals, {("a", "b"): 0.7, ("b", "c"): -0.5})
+    law = dataclasses.replace(LAW, mean=np.array([1.5, 0.8]), covariance=np.array([[0.2, 0.05], [0.05, 0.15]]))
+    return PopulationProblem(Exponential(plain), prior, Plausibility({"x": (1.0, 20.0), "y": (0.5, 8.0)}), [law])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=[pytest.mark.slow] if k == "hierarchical" else []) for k in ALL]
+)
+def test_a_prior_with_correlations_and_truncation(name, entangled):
+    """Every patient is within the prior's bounds (MH piles some up on them)."""
+    outputs = ALL[name].sample(entangled, 100, key=3)
+    drawn = outputs.cohort.theta[outputs.usable][:, entangled.columns]
+    low, high = entangled.box.T
+    assert len(drawn) >= 60 and (drawn >= low).all() and (drawn <= high).all()
+    assert low[0] == 0.1 and np.isfinite(entangled.box).all()
+
+
+def test_screening_of_a_truncated_copula_keeps_its_correlations(entangled):
+    """Of the normal scores, where nobody is implausible; marginals by Kolmogorov-Smirnov distance (1 % level)."""
+    everyone = dataclasses.replace(entangled, plausibility=Plausibility({"x": (0.0, np.inf)}))
+    drawn = Screening(batch=4096).sample(everyone, 4096, key=0).cohort.theta[:, :3]
+    marginals = everyone.prior.marginals.values()
+    z = np.stack([np.asarray(m.to_normal(jnp.asarray(drawn[:, j]))) for j, m in enumerate(marginals)], axis=1)
+    np.testing.assert_allclose(np.corrcoef(z.T)[[0, 1, 0], [1, 2, 2]], [0.7, -0.5, 0.0], atol=0.06)
+    assert all(stats.kstest(z[:, j], "norm").pvalue > 0.01 for j in range(3))
+    assert drawn[:, 0].min() >= 0.1 and drawn[:, 1].min() >= 0.3 and drawn[:, 1].max() <= 1.6
 
 
 def test_screening_keeps_the_prior(gaussian):
@@ -174,14 +230,73 @@ def test_twins_of_a_law_have_the_law(gaussian):
     np.testing.assert_allclose(np.corrcoef(z.T), LAW.correlation, atol=0.05)
 
 
+def test_twins_of_a_law_with_mass_out_of_reach(gaussian):
+    """4.5 % of the law has x below 0.45. The draws there are named; the others, drawn again by weights, have its
+    deciles and moments without weights, up to what 2000 patients in whole numbers allow; each is a patient of his own.
+    """
+    low = 0.45
+    problem = dataclasses.replace(gaussian, plausibility=Plausibility({"x": (low, 60.0), "y": (0.01, 60.0)}))
+    outputs = Twins().sample(problem, 2000, key=0)
+    about, z = outputs.details, LAW.scores(outputs.values)
+    edge = (np.log(low) - 0.4) / np.sqrt(0.5)
+    assert 1 - about["reached"] == pytest.approx(ndtr(edge), abs=0.005)
+    assert len(about["unreached"]) == 2000 - round(2000 * about["reached"])
+    assert not set(about["unreached"]) & set(about["twin_of"])
+    assert len(outputs) == outputs.usable.sum() == 2000 - about["lost"] and about["lost"] <= 2
+    assert about["again"] == 2000 - len(set(about["twin_of"])) - about["lost"]
+    assert len(np.unique(outputs.cohort.theta, axis=0)) == len(outputs)
+    assert z.min(axis=0)[0] >= edge - 1e-9
+    deciles = [np.histogram(ndtr(z[:, j]), 10, (0, 1))[0] / len(z) for j in range(2)]
+    np.testing.assert_allclose(deciles, 0.1, atol=0.005)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.01)
+    np.testing.assert_allclose(z.T @ z / len(z), LAW.correlation, atol=0.02)
+    assert MaximumEntropy().fit(outputs, [LAW], key=0).effective_size > 0.99 * len(outputs)
+
+
 def test_push_forward_reaches_the_law(gaussian):
-    outputs = PushForward(steps=200).sample(gaussian, 1000, key=0)
+    outputs = PushForward(steps=200, moves=LatentMoves(sweeps=20, apart=2)).sample(gaussian, 1000, key=0)
     z = LAW.scores(outputs.values)
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.15)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
     assert outputs.details["plausible_share"] > 0.9
     vpop = MaximumEntropy().fit(outputs, [LAW], key=0)
     assert vpop.effective_size > 0.8 * len(outputs) and not vpop.unreached
+
+
+def test_expansion_grows_to_the_number_wanted(boxed):
+    """From 30 patients, far too few for 150 effective ones, to a population that fits; every child is accounted for."""
+    outputs = Expansion(start=30, progress=False).sample(boxed, 150, key=0)
+    about = outputs.details
+    assert about["reached"] and about["composite_p"] >= 0.9 and about["effective"] >= 150 * (1 - 1e-6)
+    vpop = DirectWeights(floor=150).fit(outputs, boxed.targets, key=0)
+    assert vpop.effective_size >= 150 * (1 - 1e-6)
+    assert vpop.goodness_of_fit().composite_p == pytest.approx(about["composite_p"], rel=1e-6)
+    history = about["history"]
+    assert len(outputs) == 30 + sum(row["kept"] for row in history)
+    assert max(row["kept"] for row in history) <= 50 and about["evaluations"] == outputs.ledger.total
+    assert [row["floor"] for row in history] == sorted(row["floor"] for row in history)
+
+
+def test_expansion_says_when_it_did_not_get_there(boxed):
+    narrow = dataclasses.replace(LAW, mean=np.array([9.0, 0.8]))  # beyond every bound
+    short = Expansion(start=30, iterations=3, progress=False)
+    outputs = short.sample(dataclasses.replace(boxed, targets=(narrow,)), 150, key=0)
+    assert not outputs.details["reached"] and outputs.details["composite_p"] < 1e-3 and outputs.details["least_p"]
+    with pytest.raises(PopulationError, match="needs targets"):
+        short.sample(dataclasses.replace(boxed, targets=()), 150, key=0)
+    with pytest.raises(PopulationError, match="`start` must be at least one, but is 0"):
+        Expansion(start=0)
+    with pytest.raises(PopulationError, match="`growth` >= 1"):
+        Expansion(step=0, growth=1.0)
+
+
+def test_children_along_the_directions_of_their_neighbours():
+    rng = np.random.default_rng(0)
+    cloud = 0.5 + rng.normal(size=(400, 1)) * [0.1, 0.1] + 0.001 * rng.normal(size=(400, 2))
+    moves = LocalJitter(neighbours=400, scale=0.5).moves(cloud, np.zeros(3000, int), rng)
+    np.testing.assert_allclose(np.cov(moves.T), 0.25 * np.cov(cloud.T), rtol=0.1)
+    assert AxisJitter(0.05).moves(cloud, np.zeros(4000, int), rng).std() == pytest.approx(0.05, rel=0.05)
+    np.testing.assert_allclose(folded(np.array([-0.2, 0.3, 1.1, 2.3])), [0.2, 0.3, 0.9, 0.3], atol=1e-12)
 
 
 @pytest.mark.parametrize("design", [Independent(), LatinHypercube(), Sobol()], ids=lambda d: type(d).__name__)

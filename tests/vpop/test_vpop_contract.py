@@ -10,6 +10,7 @@ import qspx.vpop
 from qspx.vpop import (
     AbstractWeighting,
     AcceptanceRejection,
+    Bagged,
     DensityRatio,
     DirectWeights,
     LogNormalLaw,
@@ -38,6 +39,7 @@ METHODS = {
     "density ratio": Expected(DensityRatio(), 0.25, 0.7),
     "quadratic programme": Expected(QuadraticProgramme(), 0.1, 0.5),
     "direct weights": Expected(DirectWeights(floor=150), 0.05, 0.3),
+    "bagging": Expected(Bagged(DirectWeights(floor=150), resamples=8), 0.05, 0.3, order=np.inf),
     "MAPEL": Expected(Mapel(bins=4, restarts=1, iterations=40), 0.2, 0.7, False, order=0.1),
 }
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -105,7 +107,7 @@ def test_order_of_patients_does_not_matter(name, fitted, wide):
     order = np.random.default_rng(3).permutation(800)
     again = METHODS[name].method.fit(wide.rows(order), [TARGET], key=7)
     assert again.effective_size == pytest.approx(fitted[name].effective_size, rel=0.3)
-    if np.isfinite(METHODS[name].order):  # of acceptance/rejection it changes the random numbers
+    if np.isfinite(METHODS[name].order):  # of the others it changes who a random number is for
         np.testing.assert_allclose(again.weights, fitted[name].weights[order], rtol=METHODS[name].order, atol=1e-6)
 
 

@@ -22,7 +22,6 @@ from qspx.vpop import (
     systematic,
 )
 from qspx.vpop.allen import selection_ks
-from qspx.vpop.composite import composite_p, p_values
 from qspx.vpop.density_ratio import smoothed
 from qspx.vpop.diagnostics import chain_size, effective_size, energy_distance, ks_distances, ks_noise_floor, lag_one
 from qspx.vpop.quadratic import least_squares
@@ -97,24 +96,6 @@ def test_floor_under_the_effective_number(outputs_of):
     outputs = outputs_of(np.random.default_rng(0).normal(size=(400, 1)), ["x"])
     sizes = [DirectWeights(floor=f).fit(outputs, [MeanSd("x", 1.5, 0.5)], key=0).effective_size for f in (60, 200)]
     assert sizes[0] >= 59.9 and sizes[1] == pytest.approx(200, rel=1e-3)
-
-
-def test_composite_p_value():
-    """K equal p-values of one half: the upper tail of chi-squared with 2 K degrees at 2 K ln 2; 0.5 for one."""
-    assert composite_p(np.array([0.5])) == pytest.approx(0.5, abs=1e-12)
-    for k in (3, 10):
-        assert composite_p(np.full(k, 0.5)) == pytest.approx(stats.chi2.sf(2 * k * np.log(2), 2 * k), rel=1e-12)
-
-
-def test_p_values_are_those_of_the_tests():
-    rng = np.random.default_rng(0)
-    people, z = rng.normal(size=(80, 1)), rng.normal(0.3, 1.2, (50, 1))
-    rows = Rows(("x",), np.exp(people))
-    z = rows.scores(np.exp(z))
-    found = p_values(rows, z, np.ones(50), 80.0, 50.0)
-    # weighted variances have divisor n, so the reference gets the same ones
-    other = stats.ttest_ind_from_stats(z.mean(), z.std(), 50, 0.0, 1.0, 80, equal_var=True)
-    assert found["x: mean"] == pytest.approx(other.pvalue, rel=1e-10)
 
 
 def test_selection_ks_is_the_one_sample_distance():
@@ -216,3 +197,33 @@ def test_tied_quantiles_are_merged():
         Quantiles("a", [0.5, 0.2], [1.0, 2.0])
     with pytest.raises(PopulationError, match="tied"):
         Bins("a", [0.0, 1.0, 1.0], [0.5, 0.5])
+
+
+def test_what_matching_costs_a_perfect_model(outputs_of):
+    """Self-target control: patients drawn from the target itself. Matching K features exactly makes weights vary by K/N
+    (chi-squared of K degrees over N; to first order), so that N / (1 + K/N) are effective: fewer with every marginal.
+    The sum's standard deviation, sqrt(2 K)/N, is below 7e-3 here."""
+    n, edges = 2000, np.concatenate([[-np.inf], stats.norm.ppf(np.arange(1, 10) / 10), [np.inf]])
+    x = np.random.default_rng(0).normal(size=(n, 10))
+    names = [f"x{j}" for j in range(10)]
+    shares = []
+    for outputs in (1, 3, 10):
+        targets = [Bins(name, edges, np.full(10, 0.1)) for name in names[:outputs]]
+        found = MaximumEntropy().fit(outputs_of(x, names), targets, key=0)
+        assert not found.unreached
+        shares.append(found.effective_size / n)
+        assert shares[-1] == pytest.approx(1 / (1 + 9 * outputs / n), abs=0.02)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_two_outputs_that_are_nearly_one_and_disagree(outputs_of):
+    """Means 0 and 0.5 of outputs that differ by 1e-3: no weights do both. That is said, not "converged and fits"."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 1)) + 1e-3 * rng.normal(size=(500, 2))
+    targets = [MeanSd("x", 0.0, 1.0, n=100), MeanSd("y", 0.5, 1.0, n=100)]
+    found = MaximumEntropy().fit(outputs_of(x, ["x", "y"]), targets, key=0)
+    assert np.isfinite(found.weights).all() and found.effective_size > 1
+    assert found.goodness_of_fit().composite_p < 0.05 or found.unreached
+    least = DirectWeights(floor=200).fit(outputs_of(x, ["x", "y"]), targets, key=0)
+    assert least.weights @ x[:, 0] == pytest.approx(0.25, abs=0.03)
+    assert least.goodness_of_fit().composite_p < 0.1

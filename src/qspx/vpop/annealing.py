@@ -1,8 +1,11 @@
 """Plausible patients by simulated annealing: Allen 2016 (SA) and, in nested ellipses, Rieger 2018 (NSA).
 
-Each patient starts uniformly in the box and walks in log10 of its parameters until its score is small: Boltzmann
-temperature 0.5 / ln k, steps of length sqrt(T) in a random direction, at most 400, stop at 0.005; it counts as
-plausible below 2, so that bounds may be violated a little. All patients walk at once.
+Each patient starts from a draw of the prior (published: uniform in a box) and walks in log10 of its parameters, within
+their range, until its score is small: Boltzmann temperature 0.5 / ln k, steps of length sqrt(T) in a random direction,
+at most 400, stop at 0.005; it counts as plausible below 2, so that bounds may be violated a little. All walk at once.
+
+Whose draw is plausible stays, so these have the law of the prior among the plausible. The others end wherever they
+become plausible first: their law follows neither the prior nor its correlations.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ def annealed(problem, evaluate: Evaluator, score, n: int, rng, temperature: floa
     """`n` walks at once: drawn parameters (n, drawn) and scores (n,), the best of each walk. `score(values, which)` of
     outputs and the numbers of the walks."""
     low, high = _box(problem)
-    start = problem.box[:, 0] + np.ptp(problem.box, axis=1) * rng.random((n, problem.dimensions))
+    start = problem.quantiles(rng.random((n, problem.dimensions)))
     x = np.clip(np.log10(np.maximum(start, 1e-300)), low, high)
     value = score(evaluate(10.0**x)[0], np.arange(n))
     best, least = x.copy(), value.copy()

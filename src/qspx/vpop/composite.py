@@ -1,52 +1,111 @@
-"""Composite goodness of fit: one p-value per statistic of a population, and one for all of them.
+"""Goodness of fit of a population: a table of tests and one composite p-value.
 
-As in MAPEL (Schmidt 2013, doi 10.1186/1471-2105-14-221) and QSPToolbox.
+As in MAPEL (Schmidt 2013, doi 10.1186/1471-2105-14-221) and QSPToolbox (Cheng 2017, doi 10.1208/s12248-017-0100-x). The
+composite takes the tests for independent, which those of one data set are not: use it to accept and to compare, as they
+do, not as a probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-from qspx.vpop.diagnostics import weighted_correlation
-from qspx.vpop.laws import AbstractLaw
-from qspx.vpop.targets import in_bins
+from qspx._errors import closest
+from qspx.vpop.comparisons import AbstractComparison, Count, Statistic
+from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.targets import AbstractTarget
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def composite_p(p: np.ndarray) -> float:
-    """Fisher's method: -2 sum ln p is chi-squared with 2 K degrees of freedom."""
+def composite_p(p: np.ndarray, importance: np.ndarray | None = None) -> float:
+    """Fisher's method: -2 Σ ln p is chi-squared with 2 K degrees of freedom. With `importance` c (K,), the upper tail
+    of Σ c χ²_2 at -2 Σ c ln p by Hall, Buckley and Eagleson, which is Fisher's where all c are equal."""
     p = np.asarray(p, float)
-    return float(stats.chi2.sf(-2 * np.log(np.maximum(p, 1e-300)).sum(), 2 * len(p)))
+    c = np.ones(len(p)) if importance is None else np.asarray(importance, float)
+    if not len(p) or p.shape != c.shape or not (np.all(c >= 0) and c.sum() > 0 and np.all(np.isfinite(c))):
+        raise PopulationError(
+            f"Argument `importance` must be one finite number >= 0 for each of {len(p)} p-values, not all zero, but is "
+            f"{c.tolist()}."
+        )
+    if not np.all((p >= 0) & (p <= 1)):
+        raise PopulationError(f"Argument `p` must lie between 0 and 1, but is {p.tolist()}.")
+    used = c > 0
+    return hall_buckley_eagleson(float(-2 * c[used] @ np.log(np.maximum(p[used], 1e-300))), c[used])
 
 
-def p_values(
-    law: AbstractLaw, z: np.ndarray, weights: np.ndarray, people: float, patients: float
-) -> Mapping[str, float]:
-    """By statistic: means (t test, pooled), SDs (F ratio, two-sided), deciles (chi-squared of a 2 x 10 table), and
-    correlations (Fisher's z) of weighted scores `z` (subjects, M), counted as `patients`, against `people`."""
-    w = weights / weights.sum()
-    mean = w @ z
-    variance = w @ (z - mean) ** 2
-    found: dict[str, float] = {}
-    target = law.fitted.correlation
-    edges = stats.norm.ppf(np.linspace(0, 1, 11))
-    correlation = weighted_correlation(z, w)
-    for j, name in enumerate(law.names):
-        pooled = ((people - 1) + (patients - 1) * variance[j]) / (people + patients - 2)
-        t = mean[j] / np.sqrt(pooled * (1 / people + 1 / patients))
-        found[f"{name}: mean"] = float(2 * stats.t.sf(abs(t), people + patients - 2))
-        tail = stats.f.cdf(variance[j], patients - 1, people - 1)
-        found[f"{name}: sd"] = float(2 * min(tail, 1 - tail))
-        below = np.diff([law.shares_below(np.array([e]), j)[0][0] for e in edges])
-        table = np.stack([people * below, patients * (w @ in_bins(z[:, j], edges))])
-        expected = table.sum(axis=0) * table.sum(axis=1, keepdims=True) / table.sum()
-        used = expected > 0
-        square = ((table - expected)[used] ** 2 / expected[used]).sum()
-        found[f"{name}: deciles"] = float(stats.chi2.sf(square, 9))
-    for i, j in zip(*np.triu_indices(len(law.names), 1), strict=True):
-        difference = np.arctanh(np.clip(correlation[i, j], -1 + 1e-12, 1 - 1e-12)) - np.arctanh(target[i, j])
-        error = np.sqrt(1 / max(people - 3, 1) + 1 / max(patients - 3, 1))
-        found[f"{law.names[i]} x {law.names[j]}"] = float(2 * stats.norm.sf(abs(difference) / error))
-    return found
+def hall_buckley_eagleson(x: float, c: np.ndarray) -> float:
+    """P(Σ c χ²_2 > x) by matching three cumulants with a chi-squared law (Buckley and Eagleson 1988, doi
+    10.1111/j.1467-842X.1988.tb00447.x)."""
+    one, two, three = 2 * c.sum(), 4 * (c**2).sum(), 16 * (c**3).sum()
+    df = 8 * two**3 / three**2
+    return float(special.chdtrc(df, max(df + np.sqrt(2 * df / two) * (x - one), 0.0)))
+
+
+def comparisons(targets: Sequence[AbstractTarget], outputs: Outputs) -> tuple[AbstractComparison, ...]:
+    """Every test of every target, bound to the usable patients."""
+    if not targets:
+        raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
+    if not outputs.usable.any():
+        raise PopulationError(f"no patient can be compared with people: {outputs.ledger}.")
+    return tuple(c for t in targets for c in t.comparisons(outputs.columns(t.names)[outputs.usable]))
+
+
+def importances(labels: Sequence[str], importance: Mapping[str, float]) -> np.ndarray:
+    """One number per label, one where `importance` says nothing. Raises `PopulationError` for a label there is not."""
+    for name, c in importance.items():
+        if name not in labels:
+            raise PopulationError(
+                f"Argument `importance` speaks of `{name}`, but the tests are {[*labels]}.{closest(name, labels)}"
+            )
+        if not (np.isfinite(c) and c >= 0):
+            raise PopulationError(f"Argument `importance` must hold finite numbers >= 0, but `{name}` has {c}.")
+    return np.array([float(importance.get(label, 1.0)) for label in labels])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GoodnessOfFit:
+    """Tests of a population, and how much each counts (shape (tests,))."""
+
+    statistics: tuple[Statistic, ...]
+    importance: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        tests: Sequence[AbstractComparison],
+        weights: np.ndarray,
+        count: Count,
+        importance: Mapping[str, float],
+    ) -> GoodnessOfFit:
+        """For `weights` of the patients that the tests are bound to."""
+        labels = [t.label for t in tests]
+        w = weights / weights.sum()
+        return cls(tuple(t(w, count) for t in tests), importances(labels, importance))
+
+    @property
+    def p_values(self) -> np.ndarray:
+        """Shape (tests,)."""
+        return np.array([s.p for s in self.statistics])
+
+    @property
+    def composite_p(self) -> float:
+        """Of all tests together."""
+        return composite_p(self.p_values, self.importance)
+
+    def table(self) -> pd.DataFrame:
+        """One row per test: label, test, achieved, expected, patients, people, p, importance."""
+        import pandas as pd
+
+        return pd.DataFrame(self.statistics, columns=list(Statistic._fields)).assign(importance=self.importance)
+
+    def __str__(self) -> str:
+        worst = min(self.statistics, key=lambda s: s.p)
+        return (
+            f"composite p {self.composite_p:.3g} of {len(self.statistics)} tests, least {worst.p:.3g} ({worst.label})"
+        )

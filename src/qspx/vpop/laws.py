@@ -12,8 +12,10 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
+from qspx.vpop.comparisons import CorrelationComparison, MeanComparison, SdComparison
+from qspx.vpop.ks_tests import DistributionComparison, PlaneComparison, Quadrants, of_normal, of_people
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.targets import AbstractTarget, Features, in_bins
+from qspx.vpop.targets import AbstractTarget, Features, in_bins, logarithm, people
 
 
 class AbstractLaw(AbstractTarget):
@@ -23,9 +25,19 @@ class AbstractLaw(AbstractTarget):
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Standardised logarithms z of outputs (subjects, names)."""
 
+    def positive_scores(self, values: np.ndarray) -> np.ndarray:
+        """`scores`. Raises `PopulationError` for a value that has no logarithm."""
+        logarithm(values, f"{self.names}")
+        return self.scores(values)
+
     @abc.abstractmethod
     def shares_below(self, z: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Share of people below, and at or below, scores `z` of output j."""
+
+    @property
+    def size(self) -> int:
+        """People behind it; 3000 are drawn from a law that does not say."""
+        return 3000
 
     @property
     @abc.abstractmethod
@@ -40,6 +52,26 @@ class AbstractLaw(AbstractTarget):
     @abc.abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """`n` people, scores (n, names)."""
+
+    @abc.abstractmethod
+    def plane(self, i: int, j: int) -> tuple[np.ndarray, Quadrants]:
+        """Of the scores of outputs i and j: points (m, 2), and the shares of people in quadrants around others."""
+
+    def comparisons(self, values):
+        """Means, standard deviations and distributions of each output's logarithm; correlations and planes of pairs."""
+        z, n, found = self.positive_scores(values), people(self.fitted.n), []
+        for j, name in enumerate(self.names):
+            x = np.ascontiguousarray(z[:, j])
+            found += [
+                MeanComparison(f"{name}: mean", x, 0.0, 1.0, n),
+                SdComparison(f"{name}: SD", x, 1.0, n),
+                DistributionComparison(f"{name}: distribution", x, lambda at, j=j: self.shares_below(at, j), n),
+            ]
+        for i, j in zip(*(k.tolist() for k in np.triu_indices(len(self.names), 1)), strict=True):
+            pair, rho, x = f"{self.names[i]} x {self.names[j]}", float(self.correlation[i, j]), z[:, [i, j]]
+            found.append(CorrelationComparison(f"{pair}: correlation", x, rho, n))
+            found.append(PlaneComparison(f"{pair}: distribution", x, *self.plane(i, j), rho, n))
+        return tuple(found)
 
 
 def _moments(z: np.ndarray) -> np.ndarray:
@@ -105,9 +137,14 @@ class LogNormalLaw(AbstractLaw):
     def fitted(self):
         return self
 
+    @property
+    def size(self):
+        return self.n or super().size
+
     def scores(self, values):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (np.log(values) - self.mean) / self.sd
+        # nothing below zero has a logarithm; it is less than all that have
+        with np.errstate(divide="ignore"):
+            return (np.log(np.where(values < 0, 0.0, values)) - self.mean) / self.sd
 
     def shares_below(self, z, j):
         p = ndtr(z)
@@ -115,6 +152,11 @@ class LogNormalLaw(AbstractLaw):
 
     def draws(self, n, rng):
         return rng.standard_normal((n, len(self.names))) @ np.linalg.cholesky(self.correlation).T
+
+    def plane(self, i, j):
+        u = qmc.Sobol(2, rng=np.random.default_rng(0)).random_base2(8)
+        rho = float(self.correlation[i, j])
+        return ndtri(u) @ np.linalg.cholesky(np.array([[1.0, rho], [rho, 1.0]])).T, of_normal(rho)
 
     def log_density(self, values: np.ndarray) -> np.ndarray:
         """Of the logarithms, shape (subjects,); -inf for an output that is not positive."""
@@ -136,7 +178,7 @@ class LogNormalLaw(AbstractLaw):
         return float(self.log_density(np.exp(self.mean).reshape(1, -1))[0])
 
     def features(self, values):
-        z = self.scores(values)
+        z = self.positive_scores(values)
         edges = ndtri(np.linspace(0, 1, self.bins + 1)) if self.bins else None
         m = len(self.names)
         i, j = np.triu_indices(m)
@@ -191,6 +233,10 @@ class Rows(AbstractLaw):
         return LogNormalLaw(self.names, logs.mean(0), np.cov(logs.T, bias=True).reshape(len(self.names), -1), len(logs))
 
     @property
+    def size(self):
+        return len(self.data)
+
+    @property
     def correlation(self):
         return self.fitted.correlation
 
@@ -223,6 +269,10 @@ class Rows(AbstractLaw):
         data = self.data[rng.choice(len(self.data), n, replace=n > len(self.data))]
         return self.scores(data + self.rounding * (rng.random(data.shape) - 0.5))
 
+    def plane(self, i, j):
+        rows = self.people[:, [i, j]]
+        return rows, of_people(rows)
+
     @functools.cached_property
     def _edges(self) -> list[np.ndarray]:
         """At midpoints between the values of different people next to the quantiles, so that no person and no patient
@@ -238,7 +288,7 @@ class Rows(AbstractLaw):
         return found
 
     def features(self, values):
-        z = self.scores(values)
+        z = self.positive_scores(values)
         own, theirs = self._matrix(self.people), self._matrix(z)
         labels = _labels(self.names, [len(e) - 1 for e in self._edges] if self.bins else [0] * len(self.names))
         return Features(theirs, own.mean(axis=0), np.cov(own.T) / len(own), labels)

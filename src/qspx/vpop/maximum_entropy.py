@@ -14,7 +14,8 @@ import dataclasses
 
 import numpy as np
 
-from qspx.vpop.dual import solve_dual
+from qspx.vpop.dual import DualSolution, solve_dual
+from qspx.vpop.outputs import PopulationError
 from qspx.vpop.weighting import AbstractWeighting
 
 
@@ -33,25 +34,15 @@ class MaximumEntropy(AbstractWeighting):
     ridge: float = 1e-6
     uncertain: bool = True
 
+    def __post_init__(self):
+        if not 0 <= self.ridge < np.inf:
+            raise PopulationError(f"Argument `ridge` must be finite and >= 0, but is {self.ridge}.")
+
     def weigh(self, cloud, key):
         f = cloud.features()
-        # features that no patient varies in carry no information on weights, and only their mismatch remains
-        penalty = self.ridge * np.eye(len(f.target)) + (f.covariance if self.uncertain else 0.0)
         matrix, target = f.matrix, f.target
-
-        def dual(x):
-            scores = matrix @ x
-            top = scores.max()
-            w = np.exp(scores - top)
-            total = w.sum()
-            w = w / total
-            mean = w @ matrix
-            centred = matrix - mean
-            curvature = (centred * w[:, None]).T @ centred + penalty
-            value = np.log(total / len(w)) + top - x @ target + 0.5 * x @ penalty @ x
-            return float(value), mean - target + penalty @ x, curvature, w
-
-        found = solve_dual(dual, np.zeros(len(target)))
+        # features that no patient varies in carry no information on weights, and only their mismatch remains
+        found = tilted(matrix, target, self.ridge * np.eye(len(target)) + (f.covariance if self.uncertain else 0.0))
         outside = (target > matrix.max(axis=0) + 1e-12) | (target < matrix.min(axis=0) - 1e-12)
         return found.weights, {
             "multipliers": dict(zip(f.labels, found.multipliers.tolist(), strict=True)),
@@ -62,3 +53,22 @@ class MaximumEntropy(AbstractWeighting):
             "converged": found.converged,
             "unsupported": [label for label, out in zip(f.labels, outside, strict=True) if out],
         }
+
+
+def tilted(matrix: np.ndarray, target: np.ndarray, penalty: np.ndarray) -> DualSolution:
+    """Weights nearest to equal ones under which features `matrix` (n, K) have the means `target` (K,); `penalty` (K, K)
+    is the covariance of the target, S above."""
+
+    def dual(x):
+        scores = matrix @ x
+        top = scores.max()
+        w = np.exp(scores - top)
+        total = w.sum()
+        w = w / total
+        mean = w @ matrix
+        centred = matrix - mean
+        curvature = (centred * w[:, None]).T @ centred + penalty
+        value = np.log(total / len(w)) + top - x @ target + 0.5 * x @ penalty @ x
+        return float(value), mean - target + penalty @ x, curvature, w
+
+    return solve_dual(dual, np.zeros(len(target)))

@@ -83,13 +83,16 @@ class Outputs:
         return self.cohort.ledger if self.screened is None else self.screened
 
     def columns(self, names: Sequence[str]) -> np.ndarray:
-        """Some of the outputs, shape (subjects, names). Raises `PopulationError` for an unknown one."""
+        """Some of the outputs, or of the parameters of the patients (an output goes first where both have the name),
+        shape (subjects, names). Raises `PopulationError` for an unknown one."""
+        parameters = self.cohort.model.parameters
         for name in names:
-            if name not in self.names:
+            if name not in self.names and name not in parameters:
                 raise PopulationError(
-                    f"there is no output `{name}`; there are {self.names}.{closest(name, self.names)}"
+                    f"there is no output `{name}`; there are {self.names}.{closest(name, [*self.names, *parameters])}"
                 )
-        return self.values[:, [self.names.index(n) for n in names]]
+        one = [self.values[:, self.names.index(n)] if n in self.names else self.cohort.column(n) for n in names]
+        return np.stack(one, axis=1) if one else np.empty((len(self), 0))
 
     def rows(self, which: np.ndarray) -> Outputs:
         """Some patients (a mask, or numbers), with equal weights. The ledger stays that of all."""

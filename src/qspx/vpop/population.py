@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.store import to_json, write_atomic
 from qspx.vpop import diagnostics
+from qspx.vpop.comparisons import Count
+from qspx.vpop.composite import GoodnessOfFit, comparisons
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import Outputs, PopulationError
-from qspx.vpop.resampling import systematic
+from qspx.vpop.resampling import misfit, systematic
 from qspx.vpop.targets import AbstractTarget, stacked
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from qspx.vpop.problem import PopulationProblem
 
 TOLERANCE = 0.02  # of a share, or of a standard deviation
 
@@ -93,22 +98,46 @@ class VirtualPopulation:
         table = self.target_table()
         return table["feature"][~table["reached"]].tolist()
 
-    def diagnostics(self, law: AbstractLaw, box: np.ndarray | None = None, columns: Sequence[int] = ()) -> dict:
-        """Fit to `law`, effective size; and with the `box` of the parameters in `columns` of theta their diversity."""
+    def goodness_of_fit(
+        self,
+        targets: Sequence[AbstractTarget] = (),
+        *,
+        count: Count = diagnostics.effective_size,
+        importance: Mapping[str, float] = MappingProxyType({}),
+    ) -> GoodnessOfFit:
+        """Tests of the population against targets, as in QSPToolbox: a p-value each (`.table()`), and a composite one
+        (`.composite_p`).
+
+        Args:
+            targets: what to compare with (default: what the weights were made to match).
+            count: how many patients weights stand for: `effective_size`, or `CountedAbove(share)`.
+            importance: how much a test counts in the composite p-value, by its label (default: 1 each).
+        """
+        tests = comparisons(tuple(targets) or self.targets, self.outputs)
+        return GoodnessOfFit.of(tests, self.weights[self.outputs.usable], count, importance)
+
+    def diagnostics(self, law: AbstractLaw, problem: PopulationProblem | None = None) -> dict:
+        """Fit to `law`, effective size; and with the `problem` that patients were drawn for, their diversity."""
         found: dict[str, float] = {"patients": len(self), "effective_size": self.effective_size}
         found["effective_share"] = self.effective_size / max(len(self), 1)
         found |= diagnostics.scores_of(law, np.nan_to_num(self.outputs.columns(law.names), nan=1.0), self.weights)
-        if box is not None:
-            found |= diagnostics.diversity(self.cohort.theta[:, list(columns)], box, self.weights)
+        if problem is not None:
+            found |= diagnostics.diversity(problem, self.outputs.cohort.theta[:, problem.columns], self.weights)
         return found
 
     # use ------------------------------------------------------------------------------------------------------------
 
     def select(self, n: int, key: KeyLike) -> VirtualPopulation:
-        """`n` patients of equal weight, by systematic resampling; without repetition while n max(w) < 1."""
+        """`n` patients of equal weight, by systematic resampling; without repetition while n max(w) < 1. What that
+        costs is in `details["selection"]`: the misfit of the selection beside that of the weights."""
         picked = systematic(self.weights, n, key)
+        about = {"n": n, "different": len(np.unique(picked))}
+        if self.targets:
+            f, usable = stacked(self.targets, self.outputs), self.outputs.usable
+            times = np.bincount(picked, minlength=len(usable))[usable]
+            about |= {"misfit": misfit(f, times / n), "misfit_of_weights": misfit(f, self.weights[usable])}
         outputs = self.outputs.rows(picked)
-        return VirtualPopulation(outputs, np.ones(n), self.targets, {**self.details, "selected": n})
+        return VirtualPopulation(outputs, np.ones(n), self.targets, {**self.details, "selected": n, "selection": about})
 
     # files ----------------------------------------------------------------------------------------------------------
 

@@ -9,18 +9,20 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from qspx._random import KeyLike
+from qspx._random import KeyLike, described
 from qspx._status import Status
 from qspx.cohort import Cohort
-from qspx.distributions import Joint
+from qspx.distributions import Joint, Uniform
 from qspx.distributions.copula import correlation_matrix
 from qspx.vpop.designs import AbstractDesign
 from qspx.vpop.outputs import Outputs, PopulationError
 from qspx.vpop.plausibility import Plausibility
 from qspx.vpop.simulator import AbstractSimulator, free_columns
 from qspx.vpop.targets import AbstractTarget
+
+FARTHEST = 8.2  # normal scores beyond which a share of the prior is below rounding, 2^-53
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +43,8 @@ class PopulationProblem:
 
     def __post_init__(self):
         object.__setattr__(self, "targets", tuple(self.targets))
-        needed = {*self.plausibility.names, *(n for t in self.targets for n in t.names)}
-        if missing := sorted(needed - set(self.simulator.names)):
+        asked = {n for t in self.targets for n in t.names} - set(self.simulator.model.parameters)  # or covariates
+        if missing := sorted({*self.plausibility.names, *asked} - set(self.simulator.names)):
             raise PopulationError(f"the simulator does not compute {missing}; it computes {self.simulator.names}.")
 
     # coordinates ----------------------------------------------------------------------------------------------------
@@ -84,22 +86,56 @@ class PopulationProblem:
         """Parameters (n, drawn) at points of the unit cube (n, drawn)."""
         return np.asarray(self.drawn(jnp.asarray(ndtri(u))))
 
+    def places(self, drawn: np.ndarray) -> np.ndarray:
+        """Where parameters (n, drawn) are in the unit cube of the prior, shape (n, drawn): the inverse of `quantiles`.
+        Whatever the prior's laws and correlations, its patients are uniform there. Within a box of uniform parameters,
+        the share of each range. Parameters out of reach of the prior are taken for the nearest that it reaches."""
+        z = self._scores(drawn)
+        return ndtr(
+            np.linalg.solve(self._factor, np.clip(z, -FARTHEST, FARTHEST).T).T if self.prior.correlations else z
+        )
+
+    def margins(self, drawn: np.ndarray) -> np.ndarray:
+        """Share of the prior's patients below each parameter (n, drawn), on its own, shape (n, drawn)."""
+        return ndtr(self._scores(drawn))
+
+    def _scores(self, drawn: np.ndarray) -> np.ndarray:
+        """Normal score of each parameter on its own, shape (n, drawn); infinite at and beyond its ends."""
+        low, high = self.ends.T
+        inside, marginals = np.clip(drawn, low, high), self.prior.marginals.values()
+        z = np.stack([np.asarray(m.to_normal(jnp.asarray(inside[:, j]))) for j, m in enumerate(marginals)], axis=1)
+        middle = np.array([float(m.quantile(0.5)) for m in marginals])
+        return np.where(np.isnan(z), np.where(inside < middle, -np.inf, np.inf), z)
+
+    @functools.cached_property
+    def boxed(self) -> np.ndarray:
+        """Which drawn parameters are uniform between two ends whatever the others are, shape (drawn,): the box that
+        published samplers know."""
+        tied = {name for pair in self.prior.correlations for name in pair}
+        return np.array([isinstance(m, Uniform) and k not in tied for k, m in self.prior.marginals.items()])
+
+    @functools.cached_property
+    def ends(self) -> np.ndarray:
+        """Least and largest value of each drawn parameter, shape (drawn, 2); infinite where there is none."""
+        marginals = self.prior.marginals.values()
+        return np.array(
+            [(float(getattr(m, "low", -np.inf)), float(getattr(m, "high", np.inf))) for m in marginals]
+        ).reshape(-1, 2)
+
     @functools.cached_property
     def box(self) -> np.ndarray:
         """Range of each drawn parameter, shape (drawn, 2): its ends, or the quantiles 1e-9 and 1 - 1e-9 where it has
         none."""
-        ends = []
-        for m in self.prior.marginals.values():
-            low, high = (float(x) for x in m.quantile(np.array([1e-9, 1 - 1e-9])))
-            ends.append((float(getattr(m, "low", low)), float(getattr(m, "high", high))))
-        return np.array(ends)
+        marginals = self.prior.marginals.values()
+        far = np.array([np.asarray(m.quantile(np.array([1e-9, 1 - 1e-9]))) for m in marginals]).reshape(-1, 2)
+        return np.where(np.isfinite(self.ends), self.ends, far)
 
     # patients -------------------------------------------------------------------------------------------------------
 
     def cohort(self, drawn: np.ndarray, origin: str, key: KeyLike) -> Cohort:
         """A cohort of drawn parameters (n, drawn)."""
         theta = np.asarray(self.filled(jnp.asarray(drawn)))
-        return Cohort(self.simulator.model, theta, np.full(len(theta), Status.OK), seed=str(key), origin=origin)
+        return Cohort(self.simulator.model, theta, np.full(len(theta), Status.OK), seed=described(key), origin=origin)
 
     def simulate(self, drawn: np.ndarray, origin: str, key: KeyLike) -> Outputs:
         """Outputs of patients with drawn parameters (n, drawn), with those outside the bounds marked."""

@@ -38,7 +38,7 @@ def least_squares(x: np.ndarray, y: np.ndarray, s: np.ndarray, epsilon: float, c
 
     start = np.zeros(len(b))
     start[-1] = epsilon / n
-    return solve_dual(dual, start, tolerance=1e-12, steps=500)
+    return solve_dual(dual, start, tolerance=3e-11, steps=500)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,12 @@ class QuadraticProgramme(AbstractWeighting):
 
     least: int = 20
     epsilon: float = 1e-6
+
+    def __post_init__(self):
+        if not self.least >= 1:
+            raise PopulationError(f"Argument `least` must be at least one patient, but is {self.least}.")
+        if not 0 < self.epsilon < np.inf:
+            raise PopulationError(f"Argument `epsilon` must be finite and > 0, but is {self.epsilon}.")
 
     def weigh(self, cloud, key):
         if len(cloud) < self.least:
@@ -73,6 +79,10 @@ class DirectWeights(AbstractWeighting):
 
     floor: float = 150.0
 
+    def __post_init__(self):
+        if not 1 <= self.floor < np.inf:
+            raise PopulationError(f"Argument `floor` must be a number of patients, at least one, but is {self.floor}.")
+
     def weigh(self, cloud, key):
         if len(cloud) < self.floor:
             raise PopulationError(f"{len(cloud)} patients cannot have an effective number of {self.floor:g}.")
@@ -84,12 +94,16 @@ class DirectWeights(AbstractWeighting):
         def at(log_epsilon):
             return least_squares(f.matrix, f.target, 1e-3 * s, 10.0**log_epsilon, 1.0)
 
-        low, high = -9.0, 6.0
+        low, high = -4.0, 6.0
         found = at(low)
         if effective_size(found.weights) < self.floor:
-            for _ in range(40):
+            best = at(high)
+            while high - low > 1e-6 and effective_size(best.weights) > self.floor * (1 + 1e-4):
                 middle = 0.5 * (low + high)
                 found = at(middle)
-                low, high = (low, middle) if effective_size(found.weights) >= self.floor else (middle, high)
-            found = at(high)
+                if effective_size(found.weights) >= self.floor:
+                    high, best = middle, found
+                else:
+                    low = middle
+            found = best
         return found.weights, {"steps": found.steps, "slope": found.slope, "converged": found.converged}

@@ -50,7 +50,8 @@ class AbstractSampler(abc.ABC):
     def sample(self, problem: PopulationProblem, n: int, *, key: KeyLike, strict: bool = True) -> Outputs:
         """Patients with their outputs. With `strict`, those outside the bounds are marked IMPLAUSIBLE; without, they
         stay, as in publications whose scores tolerate some violation. The share that is strictly plausible is in
-        `details` either way, with the numbers of model evaluations and seconds."""
+        `details` either way, with the number of model evaluations, the one of each patient that was found included,
+        and seconds."""
         evaluate, started = Evaluator(problem), time.perf_counter()
         drawn, details = self.find(problem, n, key, evaluate)
         seconds = time.perf_counter() - started
@@ -66,17 +67,28 @@ class AbstractSampler(abc.ABC):
             "strictly_plausible": float(checked.usable.sum() / max(found.usable.sum(), 1)),
             **{k: v for k, v in details.items() if k != "ledger"},
         }
+        # who was found has just been simulated once more
+        about |= {k: about[k] + len(drawn) for k in ("evaluations", "needed_evaluations") if k in about}
         return dataclasses.replace(checked if strict else found, screened=ledger, details=about)
 
 
 def violation_score(problem: PopulationProblem, values: np.ndarray) -> np.ndarray:
     """Sum over bounds of max(0, [(m - h)² - (m - l)²] / m²), m the middle (Allen 2016): zero inside, shape (n,); inf
-    where the solve failed. `values` are those of all outputs."""
+    where the solve failed. `values` are those of all outputs.
+
+    With d how far h is outside and w = (u - l)/2 that is (d² + 2 w d) / m². The publications bound what cannot be
+    negative, so that m >= w; for bounds around zero m² says nothing of their size, and w² takes its place. Where one
+    bound is infinite w is the size of the other, or 1 where that is zero: d/w is `Plausibility.violation`."""
     names = problem.plausibility.names
     low, high = problem.plausibility.limits.T
-    middle = 0.5 * (low + high)
+    known = np.where(np.isfinite(high), np.abs(high), np.where(np.isfinite(low), np.abs(low), 1.0))
+    both = np.isfinite(low) & np.isfinite(high)
+    with np.errstate(invalid="ignore"):
+        width = np.where(both, 0.5 * (high - low), np.where(known > 0, known, 1.0))
+        scale = np.where(both, np.maximum(np.abs(0.5 * (low + high)), width), width)
     h = values[:, [problem.simulator.names.index(k) for k in names]]
-    score = np.maximum(0.0, ((middle - h) ** 2 - (middle - low) ** 2) / middle**2).sum(axis=1)
+    outside = np.maximum(0.0, np.maximum(h - high, low - h))
+    score = ((outside**2 + 2 * width * outside) / scale**2).sum(axis=1)
     return np.where(np.isfinite(score), score, np.inf)
 
 
@@ -87,3 +99,10 @@ def ledger_of(outputs: Outputs) -> Ledger:
 
 def plausible_rows(outputs: Outputs) -> np.ndarray:
     return outputs.cohort.status == Status.OK
+
+
+def back_inside(places: np.ndarray, walls: np.ndarray) -> np.ndarray:
+    """Points (n, drawn) near the unit cube, back inside: on the wall where there are `walls` (drawn,), else reflected,
+    which keeps uniform points uniform."""
+    reflected = 1 - np.abs(1 - np.abs(places))
+    return np.where(walls, np.clip(places, 0.0, 1.0), np.clip(reflected, 2.0**-53, 1 - 2.0**-53))

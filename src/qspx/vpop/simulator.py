@@ -18,8 +18,9 @@ from qspx.dose_events import DoseEvents, dose_events
 from qspx.dosing import Regimen
 from qspx.integrate import AbstractIntegrator, AutomaticIntegrator, SolveRequest
 from qspx.model import AbstractModel
+from qspx.start_states import AbstractStart
 from qspx.starting import starting_from
-from qspx.steady_state import SteadyState, in_blocks
+from qspx.steady_state import in_blocks
 from qspx.vpop.outputs import Outputs, PopulationError
 
 
@@ -50,45 +51,62 @@ class AbstractSimulator(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class AtRest(AbstractSimulator):
-    """Observables and species at the steady state.
+class AtStart(AbstractSimulator):
+    """Observables and species where patients start: at rest, when a condition is first met, or as the model says.
 
     Args:
-        steady: the steady state.
-        names: observables or species.
+        start: `SteadyState`, `TriggeredStart`, `InitialState`, or one of your own.
+        outputs: observables or species.
+        time: name of one more output, the time from the model's initial values to the start; "" for none. Zero for
+            starts that take no time.
     """
 
-    steady: SteadyState
-    names: tuple[str, ...]
+    start: AbstractStart
+    outputs: tuple[str, ...]
+    time: str = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "names", self.steady.model.require_outputs(self.names))
+        object.__setattr__(self, "outputs", self.start.model.require_outputs(self.outputs))
+        if self.time in self.outputs:
+            raise PopulationError(f"Argument `time` names an output of the model, `{self.time}`; give another name.")
 
     @property
     def model(self) -> AbstractModel:  # type: ignore[override]
-        return self.steady.model
+        return self.start.model
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (*self.outputs, self.time) if self.time else self.outputs
 
     def traced(self, theta):
-        states, status = self.steady.traced(theta)
-        ok = (status == Status.OK)[:, None]
-        look = lambda y, p: self.model.observables_vector(0.0, y, p, self.names)  # noqa: E731
+        at = self.start.started(theta)
+        ok = (at.status == Status.OK)[:, None]
+        look = lambda y, p: self.model.observables_vector(0.0, y, p, self.outputs)  # noqa: E731
         # NaN goes in at the end: a product with it would be NaN in a derivative, even times zero
-        values = jax.vmap(look)(jnp.where(ok, states, 1.0), theta)
-        return jnp.where(ok, values, jnp.nan), status
+        values = jax.vmap(look)(jnp.where(ok, at.states, 1.0), theta)
+        if self.time:
+            values = jnp.concatenate([values, jnp.where(ok, at.time[:, None], 0.0)], axis=1)
+        return jnp.where(ok, values, jnp.nan), at.status
+
+
+def AtRest(steady: AbstractStart, names: Sequence[str]) -> AtStart:
+    """`AtStart` of a steady state."""
+    return AtStart(steady, tuple(names))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Treated(AbstractSimulator):
-    """Observables at times after doses, one run per regimen, each starting from the patient's own steady state.
+    """Observables at times after doses, one run per regimen, each starting from the patient's own start.
 
     Args:
-        steady: the steady state that the patients are in before treatment.
-        regimens: what is given, by arm; the first dose must not be before time zero.
-        looks: what each output is: (arm, observable, time), or (observable,) at the steady state.
+        start: the state that patients are in before treatment: `SteadyState`, `TriggeredStart` (a tumour grown to its
+            diameter), `InitialState`, or one of your own. A patient that has no start has its status and no outputs.
+        regimens: what is given, by arm; the first dose must not be before time zero, which is the start.
+        looks: what each output is: (arm, observable, time), or (observable,) at the start.
         integrator: of the treated runs.
     """
 
-    steady: SteadyState
+    start: AbstractStart
     regimens: Mapping[str, Regimen]
     looks: Mapping[str, tuple[str, str, float] | tuple[str]]
     integrator: AbstractIntegrator = dataclasses.field(default_factory=AutomaticIntegrator)
@@ -101,11 +119,25 @@ class Treated(AbstractSimulator):
 
     @property
     def model(self) -> AbstractModel:  # type: ignore[override]
-        return self.steady.model
+        return self.start.model
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return tuple(self.looks)
+
+    def course(self, arm: str, observable: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The outputs that are `observable` in `arm`, by time, and their times: what a band is drawn from. Those at the
+        start come first, at time zero, unless there is a look at that time."""
+        found = {
+            float(look[2]): k for k, look in self.looks.items() if len(look) == 3 and look[:2] == (arm, observable)
+        }
+        for k, look in self.looks.items():
+            if look == (observable,):
+                found.setdefault(0.0, k)
+        if not found:
+            raise PopulationError(f"no output is `{observable}` of the arm `{arm}`.")
+        times = tuple(sorted(found))
+        return tuple(found[t] for t in times), times
 
     @functools.cached_property
     def _runs(self) -> list[tuple[SolveRequest, DoseEvents, list[str]]]:
@@ -122,9 +154,8 @@ class Treated(AbstractSimulator):
         return found
 
     def traced(self, theta):
-        rest, status = self.steady.traced(theta)
-        rest = jnp.where((status == Status.OK)[:, None], rest, 1.0)
-        started = jnp.concatenate([theta, rest], axis=1)
+        started, at = self.start.onward(theta)
+        first, status = started[:, theta.shape[1] :], at.status
         columns: dict[str, Any] = {}
         for request, events, mine in self._runs:
             rows = DoseEvents(*(jnp.broadcast_to(jnp.asarray(f)[None], (len(theta), *np.shape(f))) for f in events))
@@ -133,11 +164,11 @@ class Treated(AbstractSimulator):
             for k in mine:
                 _, what, time = self.looks[k]  # type: ignore[misc]
                 columns[k] = values[:, request.times.index(float(time)), request.observables.index(what)]
-        at_rest = [k for k, look in self.looks.items() if len(look) == 1]
-        if at_rest:
-            seen = [self.looks[k][0] for k in at_rest]
-            values = jax.vmap(lambda y, p: self.model.observables_vector(0.0, y, p, seen))(rest, theta)
-            columns |= {k: values[:, i] for i, k in enumerate(at_rest)}
+        at_start = [k for k, look in self.looks.items() if len(look) == 1]
+        if at_start:
+            seen = [self.looks[k][0] for k in at_start]
+            values = jax.vmap(lambda y, p: self.model.observables_vector(0.0, y, p, seen))(first, theta)
+            columns |= {k: values[:, i] for i, k in enumerate(at_start)}
         ok = (status == Status.OK)[:, None]
         return jnp.where(ok, jnp.stack([columns[k] for k in self.names], axis=1), jnp.nan), status
 

@@ -13,6 +13,14 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from qspx.vpop.comparisons import (
+    AbstractComparison,
+    BinsComparison,
+    CorrelationComparison,
+    FeaturesComparison,
+    MeanComparison,
+    SdComparison,
+)
 from qspx.vpop.outputs import Outputs, PopulationError
 
 Numbers: TypeAlias = Sequence[float] | np.ndarray
@@ -37,6 +45,12 @@ class AbstractTarget(abc.ABC):
     def features(self, values: np.ndarray) -> Features:
         """For outputs `values` (subjects, names), all finite."""
 
+    def comparisons(self, values: np.ndarray) -> tuple[AbstractComparison, ...]:
+        """The tests of goodness of fit that fit this target, bound to outputs `values` (subjects, names), all finite:
+        Wald's test of the features, unless a subclass knows a better one."""
+        f = self.features(values)
+        return (FeaturesComparison(", ".join(f.labels), f.matrix, f.target, f.covariance),)
+
 
 def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     """The features of all targets side by side, for the usable patients; targets count as independent."""
@@ -46,6 +60,12 @@ def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     if not usable.any():
         raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
     parts = [t.features(outputs.columns(t.names)[usable]) for t in targets]
+    for target, part in zip(targets, parts, strict=True):
+        if bad := int((~np.isfinite(part.matrix).all(axis=1)).sum()):
+            raise PopulationError(
+                f"{bad} patients cannot be compared with the target of {target.names}: an output is not positive, or "
+                "too large, where its logarithm or its square is needed. Bound it in `plausibility`."
+            )
     sizes = [len(p.target) for p in parts]
     covariance = np.zeros((sum(sizes), sum(sizes)))
     at = 0
@@ -60,15 +80,52 @@ def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     )
 
 
-def _sample_size(n: float | None) -> float:
-    if n is not None and not n > 1:
-        raise PopulationError(f"Argument `n` must be the number of people behind the target (> 1), but is {n}.")
+def people(n: float | None) -> float:
+    """Sample size, infinite where it is not known."""
     return np.inf if n is None else float(n)
+
+
+def check_people(n: float | None, of: str) -> None:
+    """Raises `PopulationError` unless `n` is a number of people."""
+    if n is not None and not 1 < n < np.inf:
+        raise PopulationError(
+            f"Argument `n` of the target of {of} must be the number of people behind it (> 1), but is {n}. Leave it "
+            "out where it is not known."
+        )
+
+
+def check_finite(value: float, argument: str, of: str, positive: bool = False) -> None:
+    """Raises `PopulationError` unless `value` is finite (and > 0)."""
+    if not np.isfinite(value) or (positive and not value > 0):
+        raise PopulationError(
+            f"Argument `{argument}` of the target of {of} must be {'finite and > 0' if positive else 'finite'}, but is "
+            f"{value}."
+        )
+
+
+def finite_numbers(values: Numbers, argument: str, of: str) -> np.ndarray:
+    """As an array of one axis. Raises `PopulationError` where one is not finite, or there is none."""
+    found = np.asarray(values, float)
+    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+        raise PopulationError(
+            f"Argument `{argument}` of the target of {of} must hold finite numbers, but is {found.tolist()}."
+        )
+    return found
+
+
+def logarithm(x: np.ndarray, of: str) -> np.ndarray:
+    """Of outputs of patients. Raises `PopulationError` where one is not positive."""
+    if (wrong := int((x <= 0).sum())) > 0:
+        raise PopulationError(
+            f"the target of {of} is of logarithms, but {wrong} of {x.size} values of patients are <= 0 (least "
+            f"{x.min():g}). Bound the output by `Plausibility` to more than zero, or give the target without `log`."
+        )
+    return np.log(x)
 
 
 def _shares_covariance(shares: np.ndarray, n: float | None) -> np.ndarray:
     """Of shares of a multinomial sample."""
-    return (np.diag(shares) - np.outer(shares, shares)) / _sample_size(n)
+    return (np.diag(shares) - np.outer(shares, shares)) / people(n)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,23 +141,57 @@ class MeanSd(AbstractTarget):
     log: bool = False
 
     def __post_init__(self):
-        if not self.sd > 0:
-            raise PopulationError(f"Argument `sd` of the target of `{self.name}` must be > 0, but is {self.sd}.")
+        check_finite(self.mean, "mean", f"`{self.name}`")
+        check_finite(self.sd, "sd", f"`{self.name}`", positive=True)
+        check_people(self.n, f"`{self.name}`")
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
 
+    def _x(self, values: np.ndarray) -> np.ndarray:
+        return logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
+
+    def comparisons(self, values):
+        x, n = self._x(values), people(self.n)
+        mean = MeanComparison(f"{self.name}: mean", x, self.mean, self.sd, n)
+        return mean, SdComparison(f"{self.name}: SD", x, self.sd, n)
+
     def features(self, values):
-        x = np.log(values[:, 0]) if self.log else values[:, 0]
-        z = (x - self.mean) / self.sd
-        size = _sample_size(self.n)
+        z = (self._x(values) - self.mean) / self.sd
+        size = people(self.n)
         return Features(
             np.stack([z, z**2], axis=1),
             np.array([0.0, 1.0]),
             np.diag([1.0 / size, 2.0 / size]),
             (f"{self.name}: mean", f"{self.name}: second moment"),
         )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mean(AbstractTarget):
+    """Mean of one output where no standard deviation is known. `error`: its standard error, if that is. `log`: of its
+    logarithm. The feature is in units of the standard deviation of the patients."""
+
+    name: str
+    mean: float
+    error: float | None = None
+    log: bool = False
+
+    def __post_init__(self):
+        check_finite(self.mean, "mean", f"`{self.name}`")
+        if self.error is not None:
+            check_finite(self.error, "error", f"`{self.name}`", positive=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.name,)
+
+    def features(self, values):
+        x = logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
+        scale = float(x.std()) or max(abs(self.mean), 1.0)
+        variance = np.array([[((self.error or 0.0) / scale) ** 2]])
+        return Features(((x - self.mean) / scale)[:, None], np.zeros(1), variance, (f"{self.name}: mean",))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,7 +205,8 @@ class Bins(AbstractTarget):
     n: float | None = None
 
     def __post_init__(self):
-        edges, shares = np.asarray(self.edges, float), np.asarray(self.shares, float)
+        edges, shares = np.asarray(self.edges, float), finite_numbers(self.shares, "shares", f"`{self.name}`")
+        check_people(self.n, f"`{self.name}`")
         if len(edges) != len(shares) + 1 or not np.all(np.diff(edges) > 0):
             raise PopulationError(
                 f"the bins of `{self.name}` need increasing `edges`, one more than `shares`, but have {len(edges)} and "
@@ -131,6 +223,10 @@ class Bins(AbstractTarget):
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
 
+    def comparisons(self, values):
+        member = in_bins(values[:, 0], np.asarray(self.edges))
+        return (BinsComparison(f"{self.name}: bins", member, np.asarray(self.shares), people(self.n)),)
+
     def features(self, values):
         edges, shares = np.asarray(self.edges), np.asarray(self.shares)
         labels = tuple(f"{self.name} in [{a:.6g}, {b:.6g})" for a, b in zip(edges, edges[1:], strict=False))
@@ -144,8 +240,11 @@ def in_bins(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = None) -> Bins:
     """Quantiles of one output as bins: a share `levels[k]` of people lies below `values[k]`. Tied values are merged."""
-    x, last = np.unique(np.asarray(values, float)[::-1], return_index=True)
-    p = np.asarray(levels, float)[::-1][last]  # of tied values, the highest level
+    x, p = (finite_numbers(v, k, f"`{name}`") for k, v in (("values", values), ("levels", levels)))
+    if len(x) != len(p):
+        raise PopulationError(f"`{name}` needs as many `values` as `levels`, but has {len(x)} and {len(p)}.")
+    x, last = np.unique(x[::-1], return_index=True)
+    p = p[::-1][last]  # of tied values, the highest level
     if np.any(np.diff(p) <= 0) or np.any((p <= 0) | (p >= 1)):
         raise PopulationError(f"Argument `levels` of `{name}` must increase between 0 and 1, but is {list(levels)}.")
     return Bins(name, np.concatenate([[-np.inf], x, [np.inf]]), np.diff(np.concatenate([[0.0], p, [1.0]])), n)
@@ -165,12 +264,25 @@ class Correlation(AbstractTarget):
     def __post_init__(self):
         if not -1 < self.correlation < 1:
             raise PopulationError(f"Argument `correlation` must lie between -1 and 1, but is {self.correlation}.")
+        for mean, sd in zip(self.means, self.sds, strict=True):
+            check_finite(mean, "means", f"{self.names}")
+            check_finite(sd, "sds", f"{self.names}", positive=True)
+        check_people(self.n, f"{self.names}")
+
+    @property
+    def _label(self) -> str:
+        return f"correlation of {self.names[0]} and {self.names[1]}"
+
+    def _x(self, values: np.ndarray) -> np.ndarray:
+        return logarithm(values, f"{self.names}") if self.log else values
+
+    def comparisons(self, values):
+        return (CorrelationComparison(self._label, self._x(values), self.correlation, people(self.n)),)
 
     def features(self, values):
-        z = ((np.log(values) if self.log else values) - np.array(self.means)) / np.array(self.sds)
-        variance = (1 + self.correlation**2) / _sample_size(self.n)
-        label = f"correlation of {self.names[0]} and {self.names[1]}"
-        return Features(z[:, :1] * z[:, 1:], np.array([self.correlation]), np.array([[variance]]), (label,))
+        z = (self._x(values) - np.array(self.means)) / np.array(self.sds)
+        variance = (1 + self.correlation**2) / people(self.n)
+        return Features(z[:, :1] * z[:, 1:], np.array([self.correlation]), np.array([[variance]]), (self._label,))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,22 +297,26 @@ class Density2D(AbstractTarget):
     def __post_init__(self):
         # the checks are those of one-dimensional bins, on the margins
         shares = np.asarray(self.shares, float)
+        if shares.ndim != 2:
+            raise PopulationError(
+                f"Argument `shares` of {self.names} must have two axes, but has shape {shares.shape}."
+            )
         for axis in (0, 1):
             Bins(self.names[axis], self.edges[axis], shares.sum(axis=1 - axis))
         if not np.all(shares >= 0):
-            raise PopulationError(f"the shares of {self.names} must be >= 0.")
+            raise PopulationError(f"Argument `shares` of {self.names} must be >= 0, but the least is {shares.min()}.")
+        check_people(self.n, f"{self.names}")
         object.__setattr__(self, "shares", shares / shares.sum())
 
-    def features(self, values):
+    def _cells(self, values: np.ndarray) -> np.ndarray:
         a, b = (in_bins(values[:, i], np.asarray(self.edges[i], float)) for i in (0, 1))
-        cells = (a[:, :, None] * b[:, None, :]).reshape(len(values), -1)
+        return (a[:, :, None] * b[:, None, :]).reshape(len(values), -1)
+
+    def comparisons(self, values):
+        label = f"{self.names[0]} x {self.names[1]}: cells"
+        return (BinsComparison(label, self._cells(values), self.shares.ravel(), people(self.n)),)
+
+    def features(self, values):
         shares = self.shares.ravel()
         labels = tuple(f"{self.names[0]} bin {i}, {self.names[1]} bin {j}" for i, j in np.ndindex(*self.shares.shape))
-        return Features(cells, shares, _shares_covariance(shares, self.n), labels)
-
-
-def Survival(name: str, times: Numbers, surviving: Numbers, n: float | None = None) -> Bins:
-    """Share of people without an event up to each time (Kaplan-Meier, say); the output `name` is the time of the event,
-    infinite (or beyond the last time) where there is none."""
-    s = np.concatenate([[1.0], np.asarray(surviving, float), [0.0]])
-    return Bins(name, np.concatenate([[-np.inf], np.asarray(times, float), [np.inf]]), -np.diff(s), n)
+        return Features(self._cells(values), shares, _shares_covariance(shares, self.n), labels)

@@ -37,6 +37,12 @@ class Cloud(NamedTuple):
         """Outputs of the usable patients."""
         return self.outputs.columns(names)[self.usable]
 
+    def spread(self, weights: np.ndarray) -> np.ndarray:
+        """Weights of all patients, zero for those that are not usable."""
+        found = np.zeros(len(self.outputs))
+        found[self.usable] = weights
+        return found
+
     def law(self) -> AbstractLaw:
         """The one target that is a whole distribution, for methods that need a density."""
         laws = [t for t in self.targets if isinstance(t, AbstractLaw)]
@@ -46,6 +52,15 @@ class Cloud(NamedTuple):
                 f"{[type(t).__name__ for t in self.targets]} were given."
             )
         return laws[0]
+
+
+def cloud_of(outputs: Outputs, targets: Sequence[AbstractTarget]) -> Cloud:
+    """The usable patients. Raises `PopulationError` if there is none, or no target."""
+    if not outputs.usable.any():
+        raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
+    if not targets:
+        raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
+    return Cloud(outputs, np.flatnonzero(outputs.usable), tuple(targets))
 
 
 class AbstractWeighting(abc.ABC):
@@ -63,14 +78,18 @@ class AbstractWeighting(abc.ABC):
             PopulationError: if no patient is usable, or targets and method do not fit each other. A target that
                 cannot be reached raises nothing: see `VirtualPopulation.target_table` and `.unreached`.
         """
-        if not outputs.usable.any():
-            raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
-        if not targets:
-            raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
-        started = time.perf_counter()
-        usable = np.flatnonzero(outputs.usable)
-        found, details = self.weigh(Cloud(outputs, usable, tuple(targets)), key)
-        weights = np.zeros(len(outputs))
-        weights[usable] = found
+        started, cloud = time.perf_counter(), cloud_of(outputs, targets)
+        found, details = self.weigh(cloud, key)
+        weights = cloud.spread(self._checked(found, len(cloud)))
         about = {"method": type(self).__name__, "seconds": time.perf_counter() - started, **details}
         return VirtualPopulation(outputs, weights, tuple(targets), about)
+
+    def _checked(self, weights: np.ndarray, n: int) -> np.ndarray:
+        found = np.asarray(weights, float)
+        if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any() or not found.sum() > 0:
+            raise PopulationError(
+                f"{type(self).__name__}.weigh must return {n} finite weights >= 0, not all zero, but returned shape "
+                f"{found.shape}, from {found.min() if found.size else np.nan:g} to "
+                f"{found.max() if found.size else np.nan:g}."
+            )
+        return found
