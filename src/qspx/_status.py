@@ -46,7 +46,8 @@ STATUS_ADVICE: Mapping[Status, str] = MappingProxyType(
         Status.EXCLUDED: "left out on request",
         Status.NOT_STEADY: "no steady state was reached before the run; raise its time limit, or look for a state that "
         "grows or oscillates for ever",
-        Status.NOT_REACHED: "the condition that the run should start at is never met",
+        Status.NOT_REACHED: "out of reach: the condition that a run should start at is never met, or no parameters "
+        "give a twin the outputs of its patient; widen the prior or the bounds",
     }
 )
 

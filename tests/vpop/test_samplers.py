@@ -29,6 +29,7 @@ from qspx.vpop import (
     LocalJitter,
     LogNormalLaw,
     MaximumEntropy,
+    MeanSd,
     Metropolis,
     NestedAnnealing,
     Plausibility,
@@ -219,6 +220,10 @@ def test_twins_name_those_out_of_reach(gaussian):
     outputs = Twins(rounds=2).sample(dataclasses.replace(gaussian, targets=(Rows(NAMES, rows),)), 4, key=0)
     assert sorted(outputs.details["unreached"]) == [1, 3]
     np.testing.assert_allclose(outputs.values, rows[outputs.details["twin_of"]], rtol=0.01)
+    assert outputs.ledger.total == 4 and outputs.ledger.counts[Status.NOT_REACHED] == 2
+    assert list(outputs.ledger.reasons[Status.NOT_REACHED].values()) == [2]
+    vpop = MaximumEntropy().fit(outputs, [MeanSd("x", 1.5, 0.5, n=4)], key=0)
+    assert "of 4 subjects: 2 ok, 2 not_reached" in str(vpop)
 
 
 def test_twins_of_a_law_have_the_law(gaussian):

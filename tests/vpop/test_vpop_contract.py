@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 import qspx.vpop
 from qspx.vpop import (
@@ -100,6 +101,23 @@ def test_what_cannot_be_reached_is_reported(name, outputs_of):
     assert any(label.startswith("HDL: bin") for label in found.unreached)
     assert "HDL: mean" in found.unreached
     assert f"{len(found.unreached)} features of the target not reached" in str(found)
+
+
+@every_method
+def test_a_small_share_that_nobody_has_is_not_reached(name, outputs_of):
+    """Bins of 8 % of 50 people, whose standard errors alone forgive an empty one; nobody is in the upper one of HDL,
+    and a hole of the cloud takes another. The weights must not say that they reach these."""
+    target = LogNormalLaw(NAMES, TARGET.mean, TARGET.covariance, n=50, bins=12)
+    values = normal(400, TARGET.mean, 1.2 * TARGET.covariance)
+    z = target.scores(values)[:, 0]
+    hole = ndtri([2 / 12, 3 / 12])
+    outputs = outputs_of(values[(z < ndtri(11 / 12)) & ~((z >= hole[0]) & (z < hole[1]))], NAMES)
+    found = METHODS[name].method.fit(outputs, [target], key=0)
+    empty = {f"HDL: bin {k} of 12" for k in (3, 12)}
+    assert empty <= set(found.unsupported) <= set(found.unreached)
+    table = found.target_table()
+    assert (table["reached"] & ~table["supported"]).sum() == 0
+    assert "features of the target not reached" in str(found)
 
 
 @every_method

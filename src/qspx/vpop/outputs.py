@@ -28,6 +28,7 @@ class Outputs:
         values: shape (subjects, outputs).
         screened: every patient that was looked at, where `cohort` holds those that were kept only.
         details: how they were found: counts of model evaluations, seconds, whatever the sampler says.
+        missing: patients that were asked for, and have no row because they were never found.
     """
 
     cohort: Cohort
@@ -35,6 +36,7 @@ class Outputs:
     values: np.ndarray
     screened: Ledger | None = None
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    missing: Ledger = Ledger({})
 
     def __post_init__(self):
         values = np.asarray(self.values, dtype=float)
@@ -79,8 +81,8 @@ class Outputs:
 
     @property
     def ledger(self) -> Ledger:
-        """Of all patients that were looked at."""
-        return self.cohort.ledger if self.screened is None else self.screened
+        """Of all patients that were looked at, or looked for."""
+        return (self.cohort.ledger if self.screened is None else self.screened) + self.missing
 
     def columns(self, names: Sequence[str]) -> np.ndarray:
         """Some of the outputs, or of the parameters of the patients (an output goes first where both have the name),
@@ -98,7 +100,9 @@ class Outputs:
         """Some patients (a mask, or numbers), with equal weights. The ledger stays that of all."""
         cohort = self.cohort
         some = Cohort(cohort.model, cohort.theta[which], cohort.status[which], seed=cohort.seed, origin=cohort.origin)
-        return dataclasses.replace(self, cohort=some, values=self.values[which], screened=self.ledger)
+        return dataclasses.replace(
+            self, cohort=some, values=self.values[which], screened=self.ledger, missing=Ledger({})
+        )
 
 
 def _place(result: CohortResult, name: str, time: float) -> int:

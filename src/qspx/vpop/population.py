@@ -20,6 +20,7 @@ from qspx.vpop.comparisons import Count
 from qspx.vpop.composite import GoodnessOfFit, comparisons
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.reach import judged
 from qspx.vpop.resampling import misfit, systematic
 from qspx.vpop.targets import AbstractTarget, stacked
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from qspx.vpop.problem import PopulationProblem
-
-TOLERANCE = 0.02  # of a share, or of a standard deviation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,8 +69,9 @@ class VirtualPopulation:
 
     @property
     def effective_size(self) -> float:
-        """1 / sum w²."""
-        return diagnostics.effective_size(self.weights)
+        """1 / sum w²; of a selection, at most that of the weights that it was selected by."""
+        selected = self.details.get("selection", {}).get("effective_size_of_weights", np.inf)
+        return min(diagnostics.effective_size(self.weights), selected)
 
     def __len__(self) -> int:
         """Patients with a weight."""
@@ -80,23 +80,34 @@ class VirtualPopulation:
     # how well it fits -----------------------------------------------------------------------------------------------
 
     def target_table(self) -> pd.DataFrame:
-        """One row per feature of the targets: target, its standard error, what the weights achieve, and whether that
-        is `reached`: within three standard errors plus 0.02."""
+        """One row per feature of the targets: target, its standard error, what the weights achieve, whether the target
+        is `supported` (within the range that the patients with a weight span), and whether it is `reached`: supported,
+        and no further away than three standard errors and a tolerance, which is a tenth of a share (between 0.001 and
+        0.02) or 0.02 standard deviations.
+
+        A target of very few people is near anything: its standard errors are large."""
         import pandas as pd
 
         f = stacked(self.targets, self.outputs)
         achieved = self.weights[self.outputs.usable] @ f.matrix
         error = np.sqrt(np.maximum(np.diag(f.covariance), 0.0))
-        reached = np.abs(achieved - f.target) <= 3 * error + TOLERANCE
-        return pd.DataFrame(
-            {"feature": f.labels, "target": f.target, "error": error, "achieved": achieved, "reached": reached}
-        )
+        some = self.weights > 1e-12 * self.weights.max()
+        tolerance, supported = judged(self.targets, [self.outputs.columns(t.names)[some] for t in self.targets])
+        reached = supported & (np.abs(achieved - f.target) <= 3 * error + tolerance)
+        columns = {"target": f.target, "error": error, "achieved": achieved, "supported": supported, "reached": reached}
+        return pd.DataFrame({"feature": f.labels, **columns})
 
     @property
     def unreached(self) -> list[str]:
         """Features of the targets that the population does not have."""
         table = self.target_table()
         return table["feature"][~table["reached"]].tolist()
+
+    @property
+    def unsupported(self) -> list[str]:
+        """Those of them that no weights of these patients would reach: find others, with a wider prior."""
+        table = self.target_table()
+        return table["feature"][~table["supported"]].tolist()
 
     def goodness_of_fit(
         self,
@@ -128,16 +139,19 @@ class VirtualPopulation:
     # use ------------------------------------------------------------------------------------------------------------
 
     def select(self, n: int, key: KeyLike) -> VirtualPopulation:
-        """`n` patients of equal weight, by systematic resampling; without repetition while n max(w) < 1. What that
-        costs is in `details["selection"]`: the misfit of the selection beside that of the weights."""
+        """`n` patients of equal weight, by systematic resampling; without repetition while n max(w) < 1. Who is picked
+        several times is one patient with so many times the weight: copies are no further patients, and the effective
+        size is never above that of the weights. What the selection costs is in `details["selection"]`: its misfit
+        beside that of the weights."""
         picked = systematic(self.weights, n, key)
-        about = {"n": n, "different": len(np.unique(picked))}
+        different, copies = np.unique(picked, return_counts=True)
+        about = {"n": n, "different": len(different), "effective_size_of_weights": self.effective_size}
         if self.targets:
             f, usable = stacked(self.targets, self.outputs), self.outputs.usable
             times = np.bincount(picked, minlength=len(usable))[usable]
             about |= {"misfit": misfit(f, times / n), "misfit_of_weights": misfit(f, self.weights[usable])}
-        outputs = self.outputs.rows(picked)
-        return VirtualPopulation(outputs, np.ones(n), self.targets, {**self.details, "selected": n, "selection": about})
+        about = {**self.details, "selected": n, "selection": about}
+        return VirtualPopulation(self.outputs.rows(different), copies.astype(float), self.targets, about)
 
     # files ----------------------------------------------------------------------------------------------------------
 
@@ -189,4 +203,6 @@ class VirtualPopulation:
 
     def __str__(self) -> str:
         missed = f", {len(self.unreached)} features of the target not reached" if self.targets else ""
-        return f"{len(self)} virtual patients of {self.cohort.model.name}, effective {self.effective_size:.0f}{missed}"
+        lost = f"; of {self.ledger}" if self.ledger.total > self.ledger.ok else ""
+        name = self.cohort.model.name
+        return f"{len(self)} virtual patients of {name}, effective {self.effective_size:.0f}{missed}{lost}"

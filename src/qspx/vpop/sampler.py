@@ -45,7 +45,8 @@ class AbstractSampler(abc.ABC):
         self, problem: PopulationProblem, n: int, key: KeyLike, evaluate: Evaluator
     ) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Drawn parameters (found, drawn) of about `n` patients that the method takes for plausible, simulated with
-        `evaluate`; and what there is to say. `details["ledger"]`, where given, counts all that were tried."""
+        `evaluate`; and what there is to say. `details["ledger"]`, where given, counts all that were tried, and
+        `details["missing"]` those that were asked for and never found."""
 
     def sample(self, problem: PopulationProblem, n: int, *, key: KeyLike, strict: bool = True) -> Outputs:
         """Patients with their outputs. With `strict`, those outside the bounds are marked IMPLAUSIBLE; without, they
@@ -65,11 +66,12 @@ class AbstractSampler(abc.ABC):
             "evaluations": evaluate.evaluations,
             "found_seconds": seconds,
             "strictly_plausible": float(checked.usable.sum() / max(found.usable.sum(), 1)),
-            **{k: v for k, v in details.items() if k != "ledger"},
+            **{k: v for k, v in details.items() if k not in ("ledger", "missing")},
         }
         # who was found has just been simulated once more
         about |= {k: about[k] + len(drawn) for k in ("evaluations", "needed_evaluations") if k in about}
-        return dataclasses.replace(checked if strict else found, screened=ledger, details=about)
+        missing = details.get("missing", Ledger({}))
+        return dataclasses.replace(checked if strict else found, screened=ledger, details=about, missing=missing)
 
 
 def violation_score(problem: PopulationProblem, values: np.ndarray) -> np.ndarray:

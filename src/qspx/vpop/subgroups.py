@@ -85,6 +85,17 @@ class Given(AbstractTarget):
         ]
         return BinsComparison(f"share of {self.group}", both, shares, people(self.n)), *found
 
+    def looks(self, values):
+        x = values[:, 0]
+        inside = (x >= self.within[0]) & (x < self.within[1])
+        share = Features(inside[:, None].astype(float), np.array([self.share]), np.zeros((1, 1)), (self.group,))
+        if inside.any():
+            return share, *(look for t, mine in self._parts(values)[1] for look in t.looks(mine))
+        # nobody is there to span anything
+        place = {n: k for k, n in enumerate(self.names)}
+        asked = [t.features(values[:1, [place[n] for n in t.names]]) for t in self.targets]
+        return share, *(f._replace(matrix=np.full_like(f.matrix, np.nan)) for f in asked)
+
     def features(self, values):
         inside, parts = self._parts(values)
         found = [t.features(mine) for t, mine in parts]

@@ -45,6 +45,11 @@ class AbstractTarget(abc.ABC):
     def features(self, values: np.ndarray) -> Features:
         """For outputs `values` (subjects, names), all finite."""
 
+    def looks(self, values: np.ndarray) -> tuple[Features, ...]:
+        """The same features in the same order, each of the patients that it speaks of, with its own target: what says
+        whether these patients span the target."""
+        return (self.features(values),)
+
     def comparisons(self, values: np.ndarray) -> tuple[AbstractComparison, ...]:
         """The tests of goodness of fit that fit this target, bound to outputs `values` (subjects, names), all finite:
         Wald's test of the features, unless a subclass knows a better one."""

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from qspx._random import KeyLike, as_key
+from qspx._status import Ledger, Status
 from qspx.vpop.designs import Sobol, generator
 from qspx.vpop.laws import AbstractLaw, Rows, the_law
 from qspx.vpop.maximum_entropy import MaximumEntropy
@@ -78,7 +79,13 @@ class Twins(AbstractSampler):
             found, twin_of = z[kept], twin_of[place][kept]
             details |= {"again": len(again), "lost": int((~kept).sum()), "reachable_effective_share": share}
         drawn = np.asarray(problem.drawn(jnp.asarray(found)))
-        return drawn, {"jacobians": evaluate.evaluations, **details, "twin_of": twin_of.tolist()}
+        details |= {"jacobians": evaluate.evaluations, "twin_of": twin_of.tolist()}
+        return drawn, details | {"missing": self._missing(n - len(drawn), len(rounds))}
+
+    def _missing(self, n: int, rounds: int) -> Ledger:
+        """Those who have no twin."""
+        why = f"no twin within {self.near:.2g} of the logarithms that keeps the bounds, in {rounds} rounds"
+        return Ledger({Status.NOT_REACHED: n}, {Status.NOT_REACHED: {why: n}} if n else {})
 
     def _reached(self, lm, law, wanted, key, evaluate):
         """Normal scores (n, P) of twins of outputs (n, M) and the outputs that they have, NaN where none was found;
