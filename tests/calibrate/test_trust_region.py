@@ -23,7 +23,7 @@ def after(gain: float, corrected: bool = False, *, limited: bool = False) -> dic
 
     memory = {"information": one(F)[:, None, None], "correction": one(S)[:, None, None]}
     memory |= {"corrected": np.array([corrected]), "radius": one(STEP)}
-    search = Search(one(0.3)[:, None], one(0.0), one(G)[:, None], np.array([FitStatus.RUNNING]), *[one(0)] * 2, memory)
+    search = Search(one(0.3)[:, None], one(0.0), one(G)[:, None], np.array([FitStatus.RUNNING]), one(0), one(0), memory)
     found = Evaluation(one(gain), one(G)[:, None], one(F)[:, None, None], np.array([True]))
     step = BoundedStep(one(STEP)[:, None], one(-FORESEEN), np.array([limited]))
     return _remembered(search, step, found, one(gain), np.array([gain > 0]))
