@@ -6,13 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import ks_2samp, rankdata
 
 from qspx.vpop.laws import AbstractLaw
 
 if TYPE_CHECKING:
     from qspx.vpop.problem import PopulationProblem
 
+MOST_PEOPLE = 3000  # that energy distances and rank correlations are measured to
 KS_MEAN = 0.8687  # mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2
 
 
@@ -154,21 +155,53 @@ def diversity(problem: PopulationProblem, drawn: np.ndarray, weights: np.ndarray
     }
 
 
-def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """Fit to a distribution, for outputs `values` (subjects, M) of the patients with weights."""
-    keep = weights > 0
-    z, w = law.scores(values[keep]), weights[keep] / weights[keep].sum()
-    people = law.draws(3000, np.random.default_rng(0))
+def law_distances(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """How far weighted outputs `values` (subjects, M), all finite, are from a distribution.
+
+    `mean_error` and `sd_error` are the largest over outputs, of standardised logarithms: the mean in standard
+    deviations of the people, and the standard deviation over theirs, less one. An output that is not positive has a
+    logarithm of minus infinity: its KS distance is as it is, and all that needs the size of logarithms is infinite.
+    """
+    z, w = law.scores(values), weights / weights.sum()
+    people = law.draws(min(MOST_PEOPLE, law.size), np.random.default_rng(0))
     white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
-    ks, size = ks_distances(law, z, w), effective_size(w)
-    half = len(people) // 2
-    return {
-        **{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)},
-        "ks_sum": float(ks.sum()),
-        "ks_over_noise": float(ks.sum()) / ks_noise_floor(size, len(ks)),
+    ks = ks_distances(law, z, w)
+    found = {**{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)}, "ks_sum": float(ks.sum())}
+    found["ks_over_noise"] = found["ks_sum"] / ks_noise_floor(effective_size(w), len(ks))
+    if not np.isfinite(z).all():
+        keys = ("energy", "energy_white", "mean_error", "sd_error", "correlation_error", "spearman_error")
+        return found | dict.fromkeys(keys, math.inf)
+    mean = w @ z
+    return found | {
         "energy": energy_distance(z, w, people),
         "energy_white": energy_distance(z @ white, w, people @ white),
-        "energy_noise": abs(energy_distance(people[:half], np.ones(half), people[half:])),
+        "mean_error": float(np.abs(mean).max()),
+        "sd_error": float(np.abs(np.sqrt(w @ (z - mean) ** 2) - 1).max()),
         "correlation_error": correlation_error(law, z, w),
         "spearman_error": spearman_error(z, w, people),
     }
+
+
+def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Fit to a distribution, for outputs `values` (subjects, M) of the patients with weights; and the level of energy
+    distances between two halves of the people."""
+    keep = weights > 0
+    found = law_distances(law, values[keep], weights[keep])
+    return found | {"energy_noise": split_noise(law, 4)["energy_noise"]}
+
+
+def split_noise(law: AbstractLaw, splits: int = 20, most: int = 1000) -> dict[str, float]:
+    """How far two halves of the people are from each other, over random splits: mean of the sum of KS distances, and of
+    the size of energy distances (`ks_noise`, `energy_noise`, `energy_white_noise`). Of at most `most` people."""
+    rng = np.random.default_rng(0)
+    people = law.draws(min(most, law.size), rng)
+    white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
+    half, found = len(people) // 2, []
+    for _ in range(splits):
+        mixed = people[rng.permutation(len(people))]
+        a, b = mixed[:half], mixed[half:]
+        ks = np.sum([np.asarray(ks_2samp(a[:, j], b[:, j], method="asymp"))[0] for j in range(people.shape[1])])
+        energies = (abs(energy_distance(x, np.ones(half), y)) for x, y in ((a, b), (a @ white, b @ white)))
+        found.append([ks, *energies])
+    keys = ("ks_noise", "energy_noise", "energy_white_noise")
+    return dict(zip(keys, np.mean(found, axis=0).tolist(), strict=True))
