@@ -5,9 +5,9 @@ Each row of its table is one equation on the raw scale, X w = Y:
 
     MEAN: E[x] = mean;   STD, MEAN_STD: E[(x - mean)²] = SD², the mean of itself not being matched
 
-and least squares with S = diag(0.1 |Y| + 1e-3). Shares f of bins are bands, |M w - f| <= 0.05 f, unless there is nothing
-else: then they are the equations, with S = diag(0.05 |f| + 1e-3). A second step evens out: minimise |w|² subject to
-|X w - (Y + err)| <= 2.5 % |Y|, err what step one has left.
+and least squares with S = diag(0.1 |Y| + 1e-3). Shares f of bins are bands, |M w - f| <= 0.05 f, unless there is
+nothing else: then they are the equations, with S = diag(0.05 |f| + 1e-3). A second step evens out: minimise |w|²
+subject to |X w - (Y + err)| <= 2.5 % |Y|, err what step one has left.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from qspx.vpop.programme import least_squares
 from qspx.vpop.targets import AbstractTarget, Bins, Mean, MeanSd
 from qspx.vpop.weighting import Cloud
 
-
 SLACK = 1e-8  # of a share, or of a mean over its target
 
 
 class Equations(NamedTuple):
-    """`x` (subjects, K) with wanted means `y` (K,) and variances `s`; `bands`: members (subjects, B) and shares (B,)."""
+    """`x` (subjects, K) with wanted means `y` (K,) and variances `s`; `members` (subjects, B) of bins with `shares`."""
 
     labels: tuple[str, ...]
     x: np.ndarray

@@ -20,8 +20,8 @@ class QuadraticProgramme(AbstractWeighting):
     """As gQSPSim (Hosseini 2020, doi 10.1002/psp4.12494): S = diag(0.1 |Y| + 1e-3), no weight above 1 / `least`.
 
     By default for the features of any targets, which have no unit: of a `MeanSd`, mean and second moment are both
-    matched. `published=True` takes gQSPSim's own equations, for comparison: on the raw scale, E[(x - mean)²] = SD² alone
-    of a `MeanSd`, so that its mean may be off; shares of bins within 5 %. See `qspx.vpop.gqspsim`.
+    matched. `published=True` takes gQSPSim's own equations, for comparison: on the raw scale, of a `MeanSd`
+    E[(x - mean)²] = SD² alone, so that its mean may be off; shares of bins within 5 %. See `qspx.vpop.gqspsim`.
 
     Args:
         least: effective number of patients below which the weights cannot concentrate.
@@ -45,9 +45,7 @@ class QuadraticProgramme(AbstractWeighting):
         if not 0 < self.epsilon < np.inf:
             raise PopulationError(f"Argument `epsilon` must be finite and > 0, but is {self.epsilon}.")
         if self.second_step and not self.published:
-            raise PopulationError(
-                "Argument `second_step` belongs to gQSPSim's equations; give `published=True` with it."
-            )
+            raise PopulationError("Argument `second_step` is of gQSPSim's equations; give `published=True` with it.")
 
     def weigh(self, cloud, key):
         if len(cloud) < self.least:
