@@ -21,6 +21,7 @@ import qspx
 from qspx.report import Course, population_report
 from qspx.steady_state import SteadyState
 from qspx.vpop import (
+    SKIP,
     AbstractWeighting,
     MaximumEntropy,
     MeanSd,
@@ -65,7 +66,7 @@ def output(group, day, data):
     """Name of the output that a row of the acceptance table means; at day 0 all groups share the baseline. Group 9999
     is not defined upstream."""
     if group not in DOSES or data not in SEEN:
-        return None
+        return SKIP
     return f"{data} at baseline" if day == 0 else f"{data}, {group} mg, day {day:g}"
 
 

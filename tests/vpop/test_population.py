@@ -12,6 +12,7 @@ import qspx
 from qspx._status import Status
 from qspx.steady_state import SteadyState
 from qspx.vpop import (
+    SKIP,
     AtRest,
     LogNormalLaw,
     MaximumEntropy,
@@ -136,7 +137,8 @@ def test_acceptance_table_and_reasons(cohort, simulator):
     rows = [[30, 0, "M", 5.0, 12.0], [30, 7, "M", 1.0, 9.0], [9999, 7, "M", 0.0, 0.1]]
     table = pd.DataFrame(rows, columns=["Group", "Time", "Data", "LB", "UB"])
     names = {(30, 0.0): "M at rest", (30, 7.0): "M, day 7"}
-    accepted = Plausibility.from_table(table, lambda group, time, data: names.get((group, time)))
+    accepted = Plausibility.from_table(table, lambda group, time, data: names.get((group, time), SKIP))
+    assert accepted.left_out == ("row 3 (Group 9999, Time 7, Data M)",)
     assert accepted.bounds == {"M at rest": (5.0, 12.0), "M, day 7": (1.0, 9.0)}
     outputs = simulator(cohort)
     kept = accepted.apply(outputs)

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from qspx.vpop import (
+    SKIP,
     Bagged,
     Bins,
     Correlation,
@@ -138,7 +139,7 @@ COLUMNS = ["Arm", "Time", "Observable", "Type", "Value1", "Value2", "Value3", "N
 
 
 def named(group, time, data):
-    return None if group == "unused" else f"{data}, {group}, {time:g}"
+    return SKIP if group == "unused" else f"{data}, {group}, {time:g}"
 
 
 def table(**changes):

@@ -43,6 +43,7 @@ from qspx.vpop.mapel import Mapel as Mapel
 from qspx.vpop.maximum_entropy import MaximumEntropy as MaximumEntropy
 from qspx.vpop.metropolis import Metropolis as Metropolis
 from qspx.vpop.mismatches import mismatch as mismatch
+from qspx.vpop.output_units import InUnits as InUnits
 from qspx.vpop.outputs import Outputs as Outputs
 from qspx.vpop.outputs import PopulationError as PopulationError
 from qspx.vpop.parameter_laws import AbstractParameterLaw as AbstractParameterLaw
@@ -65,6 +66,7 @@ from qspx.vpop.simulator import AtStart as AtStart
 from qspx.vpop.simulator import Treated as Treated
 from qspx.vpop.subgroups import Given as Given
 from qspx.vpop.survival import Survival as Survival
+from qspx.vpop.table_rows import SKIP as SKIP
 from qspx.vpop.target_table import targets_from_table as targets_from_table
 from qspx.vpop.targets import AbstractTarget as AbstractTarget
 from qspx.vpop.targets import Bins as Bins

@@ -31,6 +31,7 @@ class Outputs:
         missing: patients that were asked for, and have no row because they were never found.
         events: outputs that are the time of an event, which may be inf: the event never comes, and the patient counts
             as free of it. Any other output that is not finite makes the patient NONFINITE.
+        units: unit by output, as far as they are known.
     """
 
     cohort: Cohort
@@ -40,6 +41,7 @@ class Outputs:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     missing: Ledger = Ledger({})
     events: tuple[str, ...] = ()
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         values = np.asarray(self.values, dtype=float)

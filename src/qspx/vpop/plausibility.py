@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from qspx._status import Status
+from qspx.vpop.acceptance_table import read_bounds
 from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.table_rows import Name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,35 +21,42 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Plausibility:
     """Bounds by output: (low, high), either may be infinite. States, observables and derived quantities, at whatever
-    arm and time the outputs stand for."""
+    arm and time the outputs stand for.
+
+    Args:
+        bounds: (low, high) by output.
+        units: of the bounds, by output, as far as they are known: checked against those of the outputs.
+        left_out: rows of the table that they were read from which were left out.
+    """
 
     bounds: Mapping[str, tuple[float, float]]
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self):
         bounds = {k: (float(low), float(high)) for k, (low, high) in self.bounds.items()}
         for name, (low, high) in bounds.items():
             if not low < high:
                 raise PopulationError(f"the bounds of `{name}` must increase, but ({low:g}, {high:g}) was given.")
+        if unknown := [k for k in self.units if k not in bounds]:
+            raise PopulationError(f"Argument `units` names {unknown}, which have no bounds; there are {[*bounds]}.")
         object.__setattr__(self, "bounds", bounds)
 
     @classmethod
-    def from_table(cls, frame: pd.DataFrame, name: Callable[[Any, float, str], str | None]) -> Plausibility:
-        """From an acceptance table of gQSPSim: columns Group, Time, Data, LB, UB. `name(group, time, data)` is the
-        output that a row means; None leaves the row out."""
-        missing = {"Group", "Time", "Data", "LB", "UB"} - set(frame.columns)
-        if missing:
-            raise PopulationError(
-                f"the acceptance table lacks the columns {sorted(missing)}; it has {[*frame.columns]}."
-            )
-        bounds: dict[str, tuple[float, float]] = {}
-        columns = (frame[c] for c in ("Group", "Time", "Data", "LB", "UB"))
-        for group, time, data, low, high in zip(*columns, strict=True):
-            output = name(group, float(time), str(data))
-            if output is None:
-                continue
-            before = bounds.get(output, (-np.inf, np.inf))  # rows of several groups may mean one output
-            bounds[output] = (max(before[0], float(low)), min(before[1], float(high)))
-        return cls(bounds)
+    def from_table(cls, frame: pd.DataFrame, name: Name) -> Plausibility:
+        """From an acceptance table of gQSPSim: columns Group, Time, Data, LB, UB, and Unit where there is one. A side
+        that is empty has no bound. Rows that mean one output, of several groups say, all hold.
+
+        Args:
+            frame: the table.
+            name: `name(group, time, data)` is the output that a row means, or `SKIP` to leave the row out; these are
+                listed in `left_out`.
+
+        Raises:
+            PopulationError: naming row (the first is 1) and column: for what is no number, a row that `name` gives
+                nothing, and rows that contradict each other.
+        """
+        return cls(*read_bounds(frame, name))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,8 +95,8 @@ class Plausibility:
         mine = reasons.setdefault(Status.IMPLAUSIBLE, {})
         for j, (name, (low, high)) in enumerate(self.bounds.items()):
             for text, broken in (
-                (f"{name} below {low:g}", values[:, j] < low),
-                (f"{name} above {high:g}", values[:, j] > high),
+                (f"{name} below {low:g} {self.units.get(name, '')}".rstrip(), values[:, j] < low),
+                (f"{name} above {high:g} {self.units.get(name, '')}".rstrip(), values[:, j] > high),
             ):
                 if (n := int((ok & broken).sum())) > 0:
                     mine[text] = mine.get(text, 0) + n

@@ -83,7 +83,7 @@ class VirtualPopulation:
         """One row per feature of the targets: target, its standard error, what the weights achieve, whether the target
         is `supported` (within the range that the patients with a weight span), and whether it is `reached`: supported,
         and no further away than three standard errors and a tolerance, which is a tenth of a share (between 0.001 and
-        0.02) or 0.02 standard deviations.
+        0.02) or 0.02 standard deviations. Where targets have a unit, that of the output stands beside it.
 
         A target of very few people is near anything: its standard errors are large."""
         import pandas as pd
@@ -95,7 +95,13 @@ class VirtualPopulation:
         tolerance, supported = judged(self.targets, [self.outputs.columns(t.names)[some] for t in self.targets])
         reached = supported & (np.abs(achieved - f.target) <= 3 * error + tolerance)
         columns = {"target": f.target, "error": error, "achieved": achieved, "supported": supported, "reached": reached}
+        if any(t.units for t in self.targets):
+            columns["unit"] = [", ".join(t.units.values()) for t in self.targets for _ in range(self._features(t))]
         return pd.DataFrame({"feature": f.labels, **columns})
+
+    def _features(self, target: AbstractTarget) -> int:
+        """How many features a target has."""
+        return len(target.features(self.outputs.columns(target.names)[self.outputs.usable]).labels)
 
     @property
     def unreached(self) -> list[str]:
@@ -176,6 +182,7 @@ class VirtualPopulation:
             "details": dict(self.details),
             "found": dict(self.outputs.details),
             "events": list(self.outputs.events),
+            "units": dict(self.outputs.units),
             "targets": self.target_table().to_dict("list") if self.targets else {},
         }
         write_atomic(place / "population.json", to_json(about))
@@ -199,7 +206,15 @@ class VirtualPopulation:
             {Status[k.upper()]: r for k, r in about["reasons"].items()},
         )
         values = frame[[f"output:{n}" for n in names]].to_numpy(float)
-        outputs = Outputs(cohort, tuple(names), values, ledger, about["found"], events=tuple(about.get("events", ())))
+        outputs = Outputs(
+            cohort,
+            tuple(names),
+            values,
+            ledger,
+            about["found"],
+            events=tuple(about.get("events", ())),
+            units=about.get("units", {}),
+        )
         return cls(outputs, frame["weight"].to_numpy(float), tuple(targets), about["details"])
 
     def __str__(self) -> str:

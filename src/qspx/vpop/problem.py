@@ -17,6 +17,7 @@ from qspx.cohort import Cohort
 from qspx.distributions import Joint, Uniform
 from qspx.distributions.copula import correlation_matrix
 from qspx.vpop.designs import AbstractDesign
+from qspx.vpop.output_units import check_units
 from qspx.vpop.outputs import Outputs, PopulationError
 from qspx.vpop.plausibility import Plausibility
 from qspx.vpop.simulator import AbstractSimulator, free_columns
@@ -46,6 +47,8 @@ class PopulationProblem:
         asked = {n for t in self.targets for n in t.names} - set(self.simulator.model.parameters)  # or covariates
         if missing := sorted({*self.plausibility.names, *asked} - set(self.simulator.names)):
             raise PopulationError(f"the simulator does not compute {missing}; it computes {self.simulator.names}.")
+        declared = {k: p.unit for k, p in self.simulator.model.parameters.items()}
+        check_units({**declared, **self.simulator.units}, self.targets, self.plausibility)
 
     # coordinates ----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -26,11 +27,13 @@ from qspx.vpop.outputs import Outputs, PopulationError
 
 class AbstractSimulator(abc.ABC):
     """What becomes of patients. `model` and `names` (of the outputs) are attributes or properties of a subclass;
-    `events`, where there are any, those of the names that are times of an event, inf for patients who never have it."""
+    `events`, where there are any, those of the names that are times of an event, inf for patients who never have it;
+    `units`, unit by output, as far as they are known (`InUnits` converts them)."""
 
     model: AbstractModel
     names: tuple[str, ...]
     events: tuple[str, ...] = ()
+    units: Mapping[str, str] = MappingProxyType({})
 
     @abc.abstractmethod
     def traced(self, theta: Any) -> tuple[Any, Any]:
@@ -49,7 +52,9 @@ class AbstractSimulator(abc.ABC):
         values = np.full((len(cohort), len(self.names)), np.nan)
         if todo.any():
             values[todo], status[todo] = in_blocks(self.compiled, cohort.theta[todo])
-        return Outputs(dataclasses.replace(cohort, status=status), self.names, values, events=self.events)
+        return Outputs(
+            dataclasses.replace(cohort, status=status), self.names, values, events=self.events, units=self.units
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,6 +84,11 @@ class AtStart(AbstractSimulator):
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (*self.outputs, self.time) if self.time else self.outputs
+
+    @property
+    def units(self) -> Mapping[str, str]:  # type: ignore[override]
+        found = {k: self.model.outputs[k].unit for k in self.outputs}
+        return {**found, self.time: self.model.time_unit} if self.time else found
 
     def traced(self, theta):
         at = self.start.started(theta)
@@ -126,6 +136,10 @@ class Treated(AbstractSimulator):
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return tuple(self.looks)
+
+    @property
+    def units(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {k: self.model.outputs[look[-2] if len(look) == 3 else look[0]].unit for k, look in self.looks.items()}
 
     def course(self, arm: str, observable: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """The outputs that are `observable` in `arm`, by time, and their times: what a band is drawn from. Those at the

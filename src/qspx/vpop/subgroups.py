@@ -65,6 +65,10 @@ class Given(AbstractTarget):
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name, *dict.fromkeys(n for t in self.targets for n in t.names if n != self.name))
 
+    @property
+    def units(self):
+        return {k: u for t in self.targets for k, u in t.units.items()}
+
     def _inside(self, x: np.ndarray) -> np.ndarray:
         # the time of an event that never comes is inf, and within a range that ends there
         return (x >= self.within[0]) & ((x < self.within[1]) | (self.within[1] == np.inf))

@@ -26,6 +26,7 @@ class Survival(AbstractTarget):
         at_risk: people under observation at the start of each interval, shape (k,): the first at time zero, the last at
             the last time but one. With every event's time among `times` and the numbers at risk just before, this is
             Greenwood's formula itself; else people censored within an interval count as observed through it.
+        unit: of the times, where it is to be checked against the simulator's.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Survival(AbstractTarget):
     n: float | None = None
     errors: Numbers | None = None
     at_risk: Numbers | None = None
+    unit: str | None = None
 
     def __post_init__(self):
         of = f"`{self.name}`"
@@ -89,6 +91,10 @@ class Survival(AbstractTarget):
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
+
+    @property
+    def units(self):
+        return {} if self.unit is None else {self.name: self.unit}
 
     @property
     def covariance(self) -> np.ndarray:

@@ -17,20 +17,21 @@ as it is; there, a MEAN_STD row matches E[(x - mean)²] alone, here mean and SD 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.survival import Survival
+from qspx.vpop.table_rows import Name, number, output_of, text
 from qspx.vpop.targets import AbstractTarget, Bins, Correlation, Mean, MeanSd, Quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Name: TypeAlias = Callable[[Any, float, str], str | None]
 COLUMNS = {"group": ("Group", "Arm"), "data": ("Data", "Observable", "Species")}
+EDGES = ("Value1", "Value2")  # of outer bins, which may be infinite
 NEEDED = {"MEAN": 1, "STD": 1, "MEAN_STD": 2, "QUANTILE": 2, "BIN": 3, "CORR": 1, "SURVIVAL": 2}
 
 
@@ -41,6 +42,7 @@ class _Row(NamedTuple):
     values: tuple[float, float, float]  # NaN where empty
     n: float | None
     other: str | None  # output that it is correlated with
+    unit: str | None
 
 
 def targets_from_table(frame: pd.DataFrame, name: Name) -> tuple[AbstractTarget, ...]:
@@ -48,8 +50,9 @@ def targets_from_table(frame: pd.DataFrame, name: Name) -> tuple[AbstractTarget,
 
     Args:
         frame: columns Group (or Arm), Time, Data (or Observable, Species), Type, Value1, and as far as its types need
-            them Value2, Value3, Data2, Time2, Group2; N where the number of people is known.
-        name: `name(group, time, data)` is the output that a row means; None leaves the row out.
+            them Value2, Value3, Data2, Time2, Group2; N where the number of people is known; Unit where the numbers
+            have one (of a SURVIVAL row, that of the time), to be checked against the outputs'.
+        name: `name(group, time, data)` is the output that a row means, or `SKIP` to leave the row out.
 
     Raises:
         PopulationError: naming row (the first is 1) and column.
@@ -79,8 +82,8 @@ def _rows(frame: pd.DataFrame, name: Name) -> list[_Row]:
     found = []
     for k, row in enumerate(frame.to_dict("records"), start=1):
         where = f"row {k} ({group} {row[group]}, Time {row['Time']}, {data} {row[data]})"
-        time = _number(row, "Time", where)
-        output = name(row[group], time, str(row[data]))
+        time = number(row, "Time", where)
+        output = output_of(name, row[group], time, str(row[data]), where)
         if output is None:
             continue
         kind = str(row["Type"]).strip().upper()
@@ -88,11 +91,17 @@ def _rows(frame: pd.DataFrame, name: Name) -> list[_Row]:
             raise PopulationError(
                 f"{where}, column Type: one of {[*NEEDED]} is expected, but `{row['Type']}` was given."
             )
-        first, second, third = (_number(row, f"Value{i}", where, NEEDED[kind] >= i) for i in (1, 2, 3))
-        n = _number(row, "N", where, needed=False)
+        first, second, third = (number(row, f"Value{i}", where, NEEDED[kind] >= i, EDGES) for i in (1, 2, 3))
+        n = number(row, "N", where, needed=False)
         found.append(
             _Row(
-                where, output, kind, (first, second, third), None if np.isnan(n) else n, _other(row, where, name, group)
+                where,
+                output,
+                kind,
+                (first, second, third),
+                None if np.isnan(n) else n,
+                _other(row, where, name, group),
+                text(row, "Unit"),
             )
         )
         if kind == "CORR" and found[-1].other is None:
@@ -100,33 +109,16 @@ def _rows(frame: pd.DataFrame, name: Name) -> list[_Row]:
     return found
 
 
-def _number(row: dict, column: str, where: str, needed: bool = True) -> float:
-    """NaN where there is nothing, which is an error if the number is needed."""
-    value = row.get(column)
-    empty = (
-        value is None
-        or (isinstance(value, float) and np.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
-    if empty and not needed:
-        return np.nan
-    try:
-        found = np.nan if empty else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        found = np.nan
-    if not np.isfinite(found) and not (column in ("Value1", "Value2") and np.isinf(found)):  # edges of outer bins
-        raise PopulationError(f"{where}, column {column}: a number is expected, but {value!r} was given.")
-    return found
-
-
 def _other(row: dict, where: str, name: Name, group: str) -> str | None:
     data = row.get("Data2")
     if not isinstance(data, str) or not data.strip():
         return None
-    time = _number(row, "Time2", where, needed=False)
+    time = number(row, "Time2", where, needed=False)
     second = row.get("Group2")
     named = row[group] if second is None or second != second else second  # NaN where empty
-    found = name(named, float(row["Time"]) if np.isnan(time) else time, data.strip())
+    found = output_of(
+        name, named, float(row["Time"]) if np.isnan(time) else time, data.strip(), f"{where}, column Data2"
+    )
     if found is None:
         raise PopulationError(f"{where}, column Data2: `name` leaves out `{data}`, which the row is correlated with.")
     return found
@@ -152,6 +144,15 @@ def _people(rows: list[_Row]) -> float | None:
     return found.pop()
 
 
+def _unit(rows: list[_Row]) -> str | None:
+    found = {r.unit for r in rows}
+    if len(found) > 1:
+        raise PopulationError(
+            f"column Unit: the rows of one target have one unit, but {sorted(map(str, found))} were given."
+        )
+    return found.pop()
+
+
 def _moments(rows: list[_Row]) -> MeanSd | Mean:
     with _at(rows):
         kinds = [r.kind for r in rows]
@@ -161,12 +162,12 @@ def _moments(rows: list[_Row]) -> MeanSd | Mean:
                 f"{' and '.join(kinds)}."
             )
         by = {r.kind: r for r in rows}
-        first, n = by.get("MEAN_STD", by.get("MEAN", rows[0])), _people(rows)
+        first, n, unit = by.get("MEAN_STD", by.get("MEAN", rows[0])), _people(rows), _unit(rows)
         mean, second = first.values[:2]
         sd = by["STD"].values[0] if "STD" in by else second if first.kind == "MEAN_STD" else None
         if sd is not None:
-            return MeanSd(first.output, mean, sd, n)
-        return Mean(first.output, mean, None if np.isnan(second) else second)
+            return MeanSd(first.output, mean, sd, n, unit=unit)
+        return Mean(first.output, mean, None if np.isnan(second) else second, unit=unit)
 
 
 def _target(kind: str, rows: list[_Row], moments: dict[str, MeanSd | Mean]) -> AbstractTarget:
@@ -174,16 +175,16 @@ def _target(kind: str, rows: list[_Row], moments: dict[str, MeanSd | Mean]) -> A
     if kind == "MEAN":
         return moments[first.output]
     with _at(rows):
-        n, columns = _people(rows), np.array([r.values for r in rows]).T
+        n, unit, columns = _people(rows), _unit(rows), np.array([r.values for r in rows]).T
         if kind == "QUANTILE":
-            return Quantiles(first.output, columns[0], columns[1], n)
+            return Quantiles(first.output, columns[0], columns[1], n, unit)
         if kind == "BIN":
             if np.any(columns[0][1:] != columns[1][:-1]):
                 raise PopulationError("column Value1: every bin starts where the one in the row before ends.")
-            return Bins(first.output, [*columns[0], columns[1][-1]], columns[2], n)
+            return Bins(first.output, [*columns[0], columns[1][-1]], columns[2], n, unit)
         if kind == "SURVIVAL":
             errors = None if np.isnan(columns[2]).all() else columns[2]
-            return Survival(first.output, columns[0], columns[1], n if errors is None else None, errors)
+            return Survival(first.output, columns[0], columns[1], n if errors is None else None, errors, unit=unit)
         pair = (first.output, str(first.other))
         known = [moments.get(p) for p in pair]
         if len(rows) > 1 or not all(isinstance(m, MeanSd) for m in known):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -44,6 +44,11 @@ class AbstractTarget(abc.ABC):
     @abc.abstractmethod
     def features(self, values: np.ndarray) -> Features:
         """For outputs `values` (subjects, names), all finite, except that the time of an event may be inf."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Unit of what it says of each output, as far as it is known."""
+        return {}
 
     def looks(self, values: np.ndarray) -> tuple[Features, ...]:
         """The same features in the same order, each of the patients that it speaks of, with its own target: what says
@@ -119,6 +124,10 @@ def finite_numbers(values: Numbers, argument: str, of: str) -> np.ndarray:
     return found
 
 
+def _said(name: str, unit: str | None) -> dict[str, str]:
+    return {} if unit is None else {name: unit}
+
+
 def logarithm(x: np.ndarray, of: str) -> np.ndarray:
     """Of outputs of patients. Raises `PopulationError` where one is not positive."""
     if (wrong := int((x <= 0).sum())) > 0:
@@ -136,7 +145,8 @@ def _shares_covariance(shares: np.ndarray, n: float | None) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeanSd(AbstractTarget):
-    """Mean and standard deviation of one output; both are matched. `log`: of its logarithm.
+    """Mean and standard deviation of one output; both are matched. `log`: of its logarithm. `unit`, of the output, is
+    checked against the simulator's where it is given.
 
     With sample size `n`: variance of the mean sd²/n, of the second moment about the mean 2 sd⁴/n (normal)."""
 
@@ -145,6 +155,7 @@ class MeanSd(AbstractTarget):
     sd: float
     n: float | None = None
     log: bool = False
+    unit: str | None = None
 
     def __post_init__(self):
         check_finite(self.mean, "mean", f"`{self.name}`")
@@ -154,6 +165,10 @@ class MeanSd(AbstractTarget):
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
+
+    @property
+    def units(self):
+        return _said(self.name, self.unit)
 
     def _x(self, values: np.ndarray) -> np.ndarray:
         return logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
@@ -183,6 +198,7 @@ class Mean(AbstractTarget):
     mean: float
     error: float | None = None
     log: bool = False
+    unit: str | None = None
 
     def __post_init__(self):
         check_finite(self.mean, "mean", f"`{self.name}`")
@@ -192,6 +208,10 @@ class Mean(AbstractTarget):
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
+
+    @property
+    def units(self):
+        return _said(self.name, self.unit)
 
     def features(self, values):
         x = logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
@@ -209,6 +229,7 @@ class Bins(AbstractTarget):
     edges: Numbers
     shares: Numbers
     n: float | None = None
+    unit: str | None = None
 
     def __post_init__(self):
         edges, shares = np.asarray(self.edges, float), finite_numbers(self.shares, "shares", f"`{self.name}`")
@@ -229,6 +250,10 @@ class Bins(AbstractTarget):
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name,)
 
+    @property
+    def units(self):
+        return _said(self.name, self.unit)
+
     def comparisons(self, values):
         member = in_bins(values[:, 0], np.asarray(self.edges))
         return (BinsComparison(f"{self.name}: bins", member, np.asarray(self.shares), people(self.n)),)
@@ -245,7 +270,7 @@ def in_bins(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return ((x[:, None] >= edges[:-1]) & ((x[:, None] < edges[1:]) | (edges[1:] == np.inf))).astype(float)
 
 
-def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = None) -> Bins:
+def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = None, unit: str | None = None) -> Bins:
     """Quantiles of one output as bins: a share `levels[k]` of people lies below `values[k]`. Tied values are merged."""
     x, p = (finite_numbers(v, k, f"`{name}`") for k, v in (("values", values), ("levels", levels)))
     if len(x) != len(p):
@@ -254,7 +279,7 @@ def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = Non
     p = p[::-1][last]  # of tied values, the highest level
     if np.any(np.diff(p) <= 0) or np.any((p <= 0) | (p >= 1)):
         raise PopulationError(f"Argument `levels` of `{name}` must increase between 0 and 1, but is {list(levels)}.")
-    return Bins(name, np.concatenate([[-np.inf], x, [np.inf]]), np.diff(np.concatenate([[0.0], p, [1.0]])), n)
+    return Bins(name, np.concatenate([[-np.inf], x, [np.inf]]), np.diff(np.concatenate([[0.0], p, [1.0]])), n, unit)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

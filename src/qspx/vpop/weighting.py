@@ -11,7 +11,9 @@ import numpy as np
 
 from qspx._random import KeyLike
 from qspx.vpop.laws import AbstractLaw
+from qspx.vpop.output_units import check_units
 from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.plausibility import Plausibility
 from qspx.vpop.population import VirtualPopulation
 from qspx.vpop.targets import AbstractTarget, stacked
 
@@ -60,6 +62,7 @@ def cloud_of(outputs: Outputs, targets: Sequence[AbstractTarget]) -> Cloud:
         raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
     if not targets:
         raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
+    check_units(outputs.units, targets, Plausibility({}))
     return Cloud(outputs, np.flatnonzero(outputs.usable), tuple(targets))
 
 
