@@ -70,8 +70,8 @@ class AcceptanceRejection(AbstractWeighting):
     def weigh(self, cloud, key):
         rng, law = generator(key), cloud.law().fitted
         values = cloud.columns(law.names)
+        total = selection_ks(law.positive_scores(values))
         log_p = log_inclusion(law, values, self.neighbours)
-        total = selection_ks(law.scores(values))
         largest = log_p[np.isfinite(log_p)].max()
         # log10 beta from 1 / max p, searched between 0 and log10(1000 / max p), in logarithms that may be huge
         start, high = -largest / math.log(10), 3.0 - largest / math.log(10)

@@ -17,7 +17,7 @@ from scipy import special
 from qspx._errors import closest
 from qspx.vpop.comparisons import AbstractComparison, Count, Statistic
 from qspx.vpop.outputs import Outputs, PopulationError
-from qspx.vpop.targets import AbstractTarget
+from qspx.vpop.targets import AbstractTarget, stacked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,7 @@ def comparisons(targets: Sequence[AbstractTarget], outputs: Outputs) -> tuple[Ab
         raise PopulationError("Argument `targets` must hold at least one target, but is empty.")
     if not outputs.usable.any():
         raise PopulationError(f"no patient can be compared with people: {outputs.ledger}.")
+    stacked(targets, outputs)  # raises where an output has no logarithm or no square
     return tuple(c for t in targets for c in t.comparisons(outputs.columns(t.names)[outputs.usable]))
 
 

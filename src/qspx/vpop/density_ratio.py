@@ -13,7 +13,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy.stats import gaussian_kde
+from scipy.stats import gaussian_kde, multivariate_normal
 
 from qspx.vpop.laws import Rows
 from qspx.vpop.outputs import PopulationError
@@ -38,13 +38,27 @@ class DensityRatio(AbstractWeighting):
         law = cloud.law()
         values = cloud.columns(law.names)
         z = law.positive_scores(values)
+        axes = directions(z)
         if isinstance(law, Rows):
-            log_target = gaussian_kde(law.people.T, self.bandwidth).logpdf(z.T)
+            axes = axes @ directions(law.people @ axes)
+            log_target = gaussian_kde((law.people @ axes).T, self.bandwidth).logpdf((z @ axes).T)
         else:
-            log_target = law.fitted.log_density(values)
-        log_ratio = log_target - gaussian_kde(z.T, self.bandwidth).logpdf(z.T)
+            log_target = multivariate_normal(cov=axes.T @ law.correlation @ axes).logpdf(z @ axes)
+        log_ratio = log_target - gaussian_kde((z @ axes).T, self.bandwidth).logpdf((z @ axes).T)
         weights, shape = smoothed(log_ratio)
-        return weights, {"pareto_shape": shape, "covers": bool(shape < 0.7)}
+        return weights, {"pareto_shape": shape, "covers": bool(shape < 0.7), "directions": axes.shape[1]}
+
+
+def directions(z: np.ndarray) -> np.ndarray:
+    """Orthogonal directions (M, kept) in which points (n, M) vary: all, unless outputs are copies of each other, for
+    which there is no density. Raises `PopulationError` where nothing varies."""
+    values, vectors = np.linalg.eigh(np.cov(z.T).reshape(z.shape[1], -1) if len(z) > 1 else np.zeros((z.shape[1],) * 2))
+    keep = values > 1e-10 * max(values[-1], 1e-10)
+    if not keep.any():
+        raise PopulationError(
+            f"a density needs points that differ, but the outputs of {len(z)} patients or people are all the same."
+        )
+    return np.eye(z.shape[1]) if keep.all() else vectors[:, keep]
 
 
 def smoothed(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:

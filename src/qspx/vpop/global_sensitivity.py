@@ -39,6 +39,7 @@ def _values(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Outputs (points, outputs); which points are in blocks of `block` that were all solved; how many failed."""
     evaluate = Evaluator(problem)
+    evaluate.columns(np.empty((0, len(problem.simulator.names))), tuple(outputs))  # raises before anything is simulated
     values, _ = evaluate(problem.quantiles(np.clip(points, _EDGE, 1 - _EDGE)))
     found = evaluate.columns(values, tuple(outputs))
     ok = np.isfinite(found).all(axis=1)

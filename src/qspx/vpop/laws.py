@@ -122,6 +122,8 @@ class LogNormalLaw(AbstractLaw):
                 f"a law of {m} outputs needs `mean` ({m},) and `covariance` ({m}, {m}), but has {self.mean.shape} and "
                 f"{self.covariance.shape}."
             )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
+            raise PopulationError("Arguments `mean` and `covariance` of a law must hold finite numbers, but do not.")
         if np.linalg.eigvalsh(self.covariance)[0] <= 0:
             raise PopulationError("Argument `covariance` must be positive definite, but it is not.")
 
@@ -219,10 +221,16 @@ class Rows(AbstractLaw):
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(self.names))
         data = np.asarray(self.data, float)
-        if data.ndim != 2 or data.shape[1] != len(self.names) or len(data) < 2 or not np.all(data > 0):
+        if (
+            data.ndim != 2
+            or data.shape[1] != len(self.names)
+            or len(data) < 2
+            or not np.all((data > 0) & (data < np.inf))
+        ):
             raise PopulationError(
-                f"Argument `data` must hold positive numbers, shape (people, {len(self.names)}), but has shape "
-                f"{data.shape} and smallest value {data.min() if data.size else math.nan:g}."
+                f"Argument `data` must hold finite positive numbers, shape (people, {len(self.names)}), but has "
+                f"shape {data.shape} and values from {data.min() if data.size else math.nan:g} to "
+                f"{data.max() if data.size else math.nan:g}."
             )
         object.__setattr__(self, "data", data)
 
@@ -230,7 +238,15 @@ class Rows(AbstractLaw):
     def fitted(self) -> LogNormalLaw:  # type: ignore[override]
         """Maximum likelihood (divisor n)."""
         logs = np.log(self.data)
-        return LogNormalLaw(self.names, logs.mean(0), np.cov(logs.T, bias=True).reshape(len(self.names), -1), len(logs))
+        covariance = np.cov(logs.T, bias=True).reshape(len(self.names), -1)
+        if still := [n for n, v in zip(self.names, np.diag(covariance), strict=True) if not v > 0]:
+            raise PopulationError(
+                f"all people of the rows have the same value of {still}, which is no distribution. Leave it out of "
+                "`names`, and bound it by `Plausibility`."
+            )
+        if np.linalg.eigvalsh(covariance)[0] <= 1e-12 * covariance.max():  # outputs that are copies of each other
+            covariance = covariance + 1e-11 * np.diag(np.diag(covariance))
+        return LogNormalLaw(self.names, logs.mean(0), covariance, len(logs))
 
     @property
     def size(self):

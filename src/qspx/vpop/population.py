@@ -189,10 +189,15 @@ class VirtualPopulation:
 
     @classmethod
     def load(cls, path: str | Path, model: Any, targets: Sequence[AbstractTarget] = ()) -> VirtualPopulation:
-        """Read what `save` wrote. Raises `PopulationError` if it was made with another model."""
+        """Read what `save` wrote. Raises `PopulationError` if there is none, or it was made with another model."""
         import pandas as pd
 
         place = Path(path)
+        if lacking := [f for f in ("population.json", "patients.parquet") if not (place / f).is_file()]:
+            raise PopulationError(
+                f"Argument `path` must be a directory that `VirtualPopulation.save` wrote, but {place} has no "
+                f"{' and no '.join(lacking)}."
+            )
         about = json.loads((place / "population.json").read_text())
         if about["model_hash"] != model.hash:
             raise PopulationError(f"{place.name} was made with {about['model']} in another version than the one given.")

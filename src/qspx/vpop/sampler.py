@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from qspx._errors import closest
 from qspx._random import KeyLike
 from qspx._status import Ledger, Status
 from qspx.steady_state import in_blocks
-from qspx.vpop.outputs import Outputs
+from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.own_methods import number_array, pair
 from qspx.vpop.problem import PopulationProblem
 
 
@@ -33,7 +35,13 @@ class Evaluator:
         return values, status
 
     def columns(self, values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-        """Some of the outputs."""
+        """Some of the outputs. Raises `PopulationError` for one that the simulator does not compute."""
+        have = self.problem.simulator.names
+        for name in names:
+            if name not in have:
+                raise PopulationError(
+                    f"the simulator does not compute `{name}`; it computes {have}.{closest(name, have)}"
+                )
         return values[:, [self.problem.simulator.names.index(n) for n in names]]
 
 
@@ -53,10 +61,13 @@ class AbstractSampler(abc.ABC):
         stay, as in publications whose scores tolerate some violation. The share that is strictly plausible is in
         `details` either way, with the number of model evaluations, the one of each patient that was found included,
         and seconds."""
+        if not n >= 1:
+            raise PopulationError(f"Argument `n` must be at least one patient, but is {n}.")
         evaluate, started = Evaluator(problem), time.perf_counter()
-        drawn, details = self.find(problem, n, key, evaluate)
-        seconds = time.perf_counter() - started
         name = type(self).__name__
+        drawn, details = pair(self.find(problem, n, key, evaluate), f"{name}.find", "drawn parameters")
+        seconds = time.perf_counter() - started
+        drawn = _checked(drawn, f"{name}.find", problem)
         cohort = problem.cohort(drawn, f"{len(drawn)} found by {name}", key)
         found = problem.simulator(cohort)
         checked = problem.plausibility.apply(found)
@@ -72,6 +83,16 @@ class AbstractSampler(abc.ABC):
         about |= {k: about[k] + len(drawn) for k in ("evaluations", "needed_evaluations") if k in about}
         missing = details.get("missing", Ledger({}))
         return dataclasses.replace(checked if strict else found, screened=ledger, details=about, missing=missing)
+
+
+def _checked(drawn: Any, who: str, problem: PopulationProblem) -> np.ndarray:
+    found = number_array(drawn, who)
+    if found.ndim != 2 or found.shape[1] != problem.dimensions or not len(found):
+        raise PopulationError(
+            f"{who} must return the drawn parameters {problem.prior.names} of at least one patient, shape (patients, "
+            f"{problem.dimensions}), but returned shape {found.shape}."
+        )
+    return found
 
 
 def violation_score(problem: PopulationProblem, values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from qspx._random import KeyLike
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.output_units import check_units
 from qspx.vpop.outputs import Outputs, PopulationError
+from qspx.vpop.own_methods import number_array, pair
 from qspx.vpop.plausibility import Plausibility
 from qspx.vpop.population import VirtualPopulation
 from qspx.vpop.targets import AbstractTarget, stacked
@@ -82,13 +83,13 @@ class AbstractWeighting(abc.ABC):
                 cannot be reached raises nothing: see `VirtualPopulation.target_table` and `.unreached`.
         """
         started, cloud = time.perf_counter(), cloud_of(outputs, targets)
-        found, details = self.weigh(cloud, key)
+        found, details = pair(self.weigh(cloud, key), f"{type(self).__name__}.weigh", "weights")
         weights = cloud.spread(self._checked(found, len(cloud)))
         about = {"method": type(self).__name__, "seconds": time.perf_counter() - started, **details}
         return VirtualPopulation(outputs, weights, tuple(targets), about)
 
-    def _checked(self, weights: np.ndarray, n: int) -> np.ndarray:
-        found = np.asarray(weights, float)
+    def _checked(self, weights: Any, n: int) -> np.ndarray:
+        found = number_array(weights, f"{type(self).__name__}.weigh")
         if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any() or not found.sum() > 0:
             raise PopulationError(
                 f"{type(self).__name__}.weigh must return {n} finite weights >= 0, not all zero, but returned shape "
