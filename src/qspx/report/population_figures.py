@@ -27,7 +27,7 @@ FEW = 300  # dots that can be larger
 
 def _natural(law: AbstractLaw, z: np.ndarray, j: int) -> np.ndarray:
     """Values of output j at scores."""
-    return np.exp(law.fitted.mean[j] + law.fitted.sd[j] * np.clip(z, BINS[0], BINS[-1]))
+    return law.fitted.outputs(law.fitted.mean[j] + law.fitted.sd[j] * np.clip(z, BINS[0], BINS[-1]))
 
 
 def marginals(populations: Populations, law: AbstractLaw, name: str) -> Figure:
@@ -46,7 +46,8 @@ def marginals(populations: Populations, law: AbstractLaw, name: str) -> Figure:
                 z = law.scores(v.outputs.columns(law.names)[keep])[:, j]
                 x, w = _natural(law, z, j), v.weights[keep]
                 ax.hist(x, edges, weights=w, histtype="step", color=colour, label=label, lw=1.1)
-            _log_axis(ax.xaxis, ax.set_xscale)
+            if law.logarithmic:
+                _log_axis(ax.xaxis, ax.set_xscale)
             ax.set(xlabel=law.names[j], yticks=[])
             ax.spines["left"].set_visible(False)
         for ax in axes.flat[n:]:
@@ -72,8 +73,9 @@ def pairs(population: VirtualPopulation, law: AbstractLaw, name: str, title: str
                 size = 2.2 if len(points) > FEW else 4.0
                 x, y = (_natural(law, points[:, k], k) for k in (j, i))
                 ax.plot(x, y, ".", color=colour, ms=size, mew=0, alpha=0.5)
-            _log_axis(ax.xaxis, ax.set_xscale)
-            _log_axis(ax.yaxis, ax.set_yscale)
+            if law.logarithmic:
+                _log_axis(ax.xaxis, ax.set_xscale)
+                _log_axis(ax.yaxis, ax.set_yscale)
             ax.set(xlabel=law.names[j], ylabel=law.names[i])
         for ax in axes.flat[len(places) :]:
             ax.set_axis_off()

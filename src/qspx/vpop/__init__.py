@@ -38,6 +38,7 @@ from qspx.vpop.hierarchical import Hierarchical as Hierarchical
 from qspx.vpop.individuals import Individuals as Individuals
 from qspx.vpop.latent_moves import LatentMoves as LatentMoves
 from qspx.vpop.laws import LogNormalLaw as LogNormalLaw
+from qspx.vpop.laws import NormalLaw as NormalLaw
 from qspx.vpop.laws import Rows as Rows
 from qspx.vpop.mapel import Mapel as Mapel
 from qspx.vpop.maximum_entropy import MaximumEntropy as MaximumEntropy

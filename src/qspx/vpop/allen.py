@@ -18,11 +18,11 @@ from scipy.spatial import KDTree
 from scipy.special import gammaln, ndtr
 
 from qspx.vpop.designs import generator
-from qspx.vpop.laws import LogNormalLaw
+from qspx.vpop.laws import AbstractNormalLaw
 from qspx.vpop.weighting import AbstractWeighting
 
 
-def log_inclusion(law: LogNormalLaw, values: np.ndarray, k: int = 5) -> np.ndarray:
+def log_inclusion(law: AbstractNormalLaw, values: np.ndarray, k: int = 5) -> np.ndarray:
     """Log inclusion probability (beta = 1) of patients with outputs `values` (subjects, M), shape (subjects,)."""
     z, m = law.scores(values), len(law.names)
     nearest = KDTree(z).query(z, k=min(k, len(z)))[0]

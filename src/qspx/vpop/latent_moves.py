@@ -30,7 +30,7 @@ import numpy as np
 from qspx._random import KeyLike
 from qspx._status import Ledger
 from qspx.vpop.designs import generator
-from qspx.vpop.laws import LogNormalLaw, Rows
+from qspx.vpop.laws import AbstractNormalLaw, Rows
 from qspx.vpop.maximum_entropy import tilted
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.problem import PopulationProblem
@@ -156,7 +156,7 @@ def _features(problem: PopulationProblem, table: np.ndarray) -> tuple[np.ndarray
 def _in_finer_bins(problem: PopulationProblem, bins: int) -> PopulationProblem:
     """The same problem, where targets that are distributions have `bins` bins if that is more than they have."""
     finer = [
-        dataclasses.replace(t, bins=bins) if isinstance(t, LogNormalLaw | Rows) and 0 < t.bins < bins else t
+        dataclasses.replace(t, bins=bins) if isinstance(t, AbstractNormalLaw | Rows) and 0 < t.bins < bins else t
         for t in problem.targets
     ]
     return dataclasses.replace(problem, targets=finer)

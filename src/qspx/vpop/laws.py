@@ -1,4 +1,4 @@
-"""Targets that are a whole distribution: a law of the logarithms, or the rows of a data set."""
+"""Targets that are a whole distribution: a normal law of outputs or their logarithms, or the rows of a data set."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from qspx.vpop.targets import AbstractTarget, Features, in_bins, logarithm, peop
 class AbstractLaw(AbstractTarget):
     """A target with individuals, or a density: what Kolmogorov-Smirnov and energy distances are measured against."""
 
+    @property
+    @abc.abstractmethod
+    def logarithmic(self) -> bool:
+        """Whether it is a law of logarithms; otherwise of the outputs themselves."""
+
     @abc.abstractmethod
     def scores(self, values: np.ndarray) -> np.ndarray:
-        """Standardised logarithms z of outputs (subjects, names)."""
+        """Standardised logarithms (or outputs) z of outputs (subjects, names)."""
 
     def positive_scores(self, values: np.ndarray) -> np.ndarray:
-        """`scores`. Raises `PopulationError` for a value that has no logarithm."""
-        logarithm(values, f"{self.names}")
+        """`scores`. Raises `PopulationError` for a value that has no logarithm where it needs one."""
+        if self.logarithmic:
+            logarithm(values, f"{self.names}")
         return self.scores(values)
 
     @abc.abstractmethod
@@ -42,12 +48,12 @@ class AbstractLaw(AbstractTarget):
     @property
     @abc.abstractmethod
     def correlation(self) -> np.ndarray:
-        """Of the logarithms, shape (names, names)."""
+        """Of the logarithms (or outputs), shape (names, names)."""
 
     @property
     @abc.abstractmethod
-    def fitted(self) -> LogNormalLaw:
-        """The normal law of the logarithms, for methods that need a density."""
+    def fitted(self) -> AbstractNormalLaw:
+        """The normal law of the logarithms (or outputs), for methods that need a density."""
 
     @abc.abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +64,8 @@ class AbstractLaw(AbstractTarget):
         """Of the scores of outputs i and j: points (m, 2), and the shares of people in quadrants around others."""
 
     def comparisons(self, values):
-        """Means, standard deviations and distributions of each output's logarithm; correlations and planes of pairs."""
+        """Means, standard deviations and distributions of each output (or its logarithm); correlations and planes of
+        pairs."""
         z, n, found = self.positive_scores(values), people(self.fitted.n), []
         for j, name in enumerate(self.names):
             x = np.ascontiguousarray(z[:, j])
@@ -87,21 +94,33 @@ def _labels(names: Sequence[str], bins: Sequence[int]) -> tuple[str, ...]:
     return (*shares, *(f"{n}: mean" for n in names), *second)
 
 
-def the_law(targets: Sequence[AbstractTarget], who: str) -> AbstractLaw:
-    """The only target that is a whole distribution. Raises `PopulationError` that `who` ("twins need") needs one."""
+def the_law(targets: Sequence[AbstractTarget], who: str, linear: bool = True) -> AbstractLaw:
+    """The only target that is a whole distribution. Raises `PopulationError` that `who` ("twins need") needs one; or
+    one of logarithms, unless `linear` ones will do."""
     laws = [t for t in targets if isinstance(t, AbstractLaw)]
     if len(laws) != 1:
-        raise PopulationError(f"{who} one target that is a law.")
+        given = ", ".join(f"{type(t).__name__} of {t.names}" for t in targets) or "none"
+        several = " People of several studies are not one person: make a population of each, or" if laws else ""
+        raise PopulationError(
+            f"{who} exactly one target that is a law of all outputs together (LogNormalLaw, Rows), but {len(laws)} of "
+            f"the targets are: {given}.{several + ' weigh' if several else ' Weigh'} a cloud of `Screening` by "
+            "MaximumEntropy, which takes any targets side by side."
+        )
+    if not laws[0].logarithmic and not linear:
+        raise PopulationError(
+            f"{who} a law of logarithms, but the one of {laws[0].names} is of the outputs themselves. Use PushForward "
+            "or Screening, with MaximumEntropy, where outputs may be negative."
+        )
     return laws[0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LogNormalLaw(AbstractLaw):
-    """The logarithms of outputs are normal.
+class AbstractNormalLaw(AbstractLaw):
+    """Outputs, or their logarithms, are normal.
 
     Args:
-        names: outputs, all positive.
-        mean, covariance: of the natural logarithms, shapes (M,) and (M, M).
+        names: outputs.
+        mean, covariance: of the outputs or their logarithms, shapes (M,) and (M, M).
         n: people behind it; gives the target its uncertainty.
         bins: equally probable bins per output among the features; 0 for moments alone.
     """
@@ -143,10 +162,9 @@ class LogNormalLaw(AbstractLaw):
     def size(self):
         return self.n or super().size
 
-    def scores(self, values):
-        # nothing below zero has a logarithm; it is less than all that have
-        with np.errstate(divide="ignore"):
-            return (np.log(np.where(values < 0, 0.0, values)) - self.mean) / self.sd
+    @abc.abstractmethod
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """Outputs whose logarithms (or which) are `x`."""
 
     def shares_below(self, z, j):
         p = ndtr(z)
@@ -161,7 +179,7 @@ class LogNormalLaw(AbstractLaw):
         return ndtri(u) @ np.linalg.cholesky(np.array([[1.0, rho], [rho, 1.0]])).T, of_normal(rho)
 
     def log_density(self, values: np.ndarray) -> np.ndarray:
-        """Of the logarithms, shape (subjects,); -inf for an output that is not positive."""
+        """Of the logarithms (or outputs), shape (subjects,); -inf for an output that has none."""
         z = self.scores(values)
         ok = np.all(np.isfinite(z), axis=1)
         white = np.linalg.solve(np.linalg.cholesky(self.correlation), np.where(ok[:, None], z, 0.0).T)
@@ -177,7 +195,7 @@ class LogNormalLaw(AbstractLaw):
     @property
     def peak(self) -> float:
         """Largest log density."""
-        return float(self.log_density(np.exp(self.mean).reshape(1, -1))[0])
+        return float(self.log_density(self.outputs(self.mean).reshape(1, -1))[0])
 
     def features(self, values):
         z = self.positive_scores(values)
@@ -197,8 +215,40 @@ class LogNormalLaw(AbstractLaw):
         u = qmc.Sobol(m, rng=np.random.default_rng(0)).random_base2(15)
         z = ndtri(np.clip(u, 1e-12, 1 - 1e-12)) @ np.linalg.cholesky(self.correlation).T
         certain = dataclasses.replace(self, n=None)
-        matrix = certain.features(np.exp(self.mean + z * self.sd)).matrix
+        matrix = certain.features(self.outputs(self.mean + z * self.sd)).matrix
         return np.asarray(np.cov(matrix.T)) / float(self.n or 1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LogNormalLaw(AbstractNormalLaw):
+    """The natural logarithms of outputs are normal; all outputs are positive."""
+
+    @property
+    def logarithmic(self):
+        return True
+
+    def outputs(self, x):
+        return np.exp(x)
+
+    def scores(self, values):
+        # nothing below zero has a logarithm; it is less than all that have
+        with np.errstate(divide="ignore"):
+            return (np.log(np.where(values < 0, 0.0, values)) - self.mean) / self.sd
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NormalLaw(AbstractNormalLaw):
+    """Outputs themselves are normal, which may be negative: changes from baseline, say."""
+
+    @property
+    def logarithmic(self):
+        return False
+
+    def outputs(self, x):
+        return x
+
+    def scores(self, values):
+        return (values - self.mean) / self.sd
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -206,17 +256,19 @@ class Rows(AbstractLaw):
     """Individuals: one row per real person.
 
     Args:
-        names: outputs, all positive.
+        names: outputs.
         data: shape (people, M).
         bins: bins per output among the features, at quantiles of the rows; people who share a value share a bin.
         rounding: values are known to multiples of this only. Distances are then measured to people spread evenly over
             the interval that was rounded; otherwise a smooth population is as far from the rows as their steps.
+        log: compare logarithms, of outputs that are all positive; False: the outputs themselves, which may be negative.
     """
 
     names: tuple[str, ...]
     data: np.ndarray
     bins: int = 10
     rounding: float = 0.0
+    log: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(self.names))
@@ -225,19 +277,20 @@ class Rows(AbstractLaw):
             data.ndim != 2
             or data.shape[1] != len(self.names)
             or len(data) < 2
-            or not np.all((data > 0) & (data < np.inf))
+            or not np.all(np.isfinite(data) & ((data > 0) | (not self.log)))
         ):
             raise PopulationError(
-                f"Argument `data` must hold finite positive numbers, shape (people, {len(self.names)}), but has "
-                f"shape {data.shape} and values from {data.min() if data.size else math.nan:g} to "
-                f"{data.max() if data.size else math.nan:g}."
+                f"Argument `data` must hold finite{' positive' if self.log else ''} numbers, shape (people, "
+                f"{len(self.names)}), but has shape {data.shape} and values from {data.min() if data.size else math.nan:g} "
+                f"to {data.max() if data.size else math.nan:g}."
+                f"{' Give `log=False` for outputs that may be negative.' if self.log else ''}"
             )
         object.__setattr__(self, "data", data)
 
     @functools.cached_property
-    def fitted(self) -> LogNormalLaw:  # type: ignore[override]
+    def fitted(self) -> AbstractNormalLaw:  # type: ignore[override]
         """Maximum likelihood (divisor n)."""
-        logs = np.log(self.data)
+        logs = np.log(self.data) if self.log else self.data
         covariance = np.cov(logs.T, bias=True).reshape(len(self.names), -1)
         if still := [n for n, v in zip(self.names, np.diag(covariance), strict=True) if not v > 0]:
             raise PopulationError(
@@ -246,7 +299,12 @@ class Rows(AbstractLaw):
             )
         if np.linalg.eigvalsh(covariance)[0] <= 1e-12 * covariance.max():  # outputs that are copies of each other
             covariance = covariance + 1e-11 * np.diag(np.diag(covariance))
-        return LogNormalLaw(self.names, logs.mean(0), covariance, len(logs))
+        law = LogNormalLaw if self.log else NormalLaw
+        return law(self.names, logs.mean(0), covariance, len(logs))
+
+    @property
+    def logarithmic(self):
+        return self.log
 
     @property
     def size(self):
@@ -271,7 +329,7 @@ class Rows(AbstractLaw):
     def shares_below(self, z, j):
         if self.rounding > 0:
             values = np.sort(self.data[:, j])
-            y, half = np.exp(self.fitted.mean[j] + z * self.fitted.sd[j]), self.rounding / 2
+            y, half = self.fitted.outputs(self.fitted.mean[j] + z * self.fitted.sd[j]), self.rounding / 2
             below, upto = (np.searchsorted(values, y + s, side="right") for s in (-half, half))
             # whoever is within half a step of y counts in part
             total = np.concatenate([[0.0], np.cumsum(values)])

@@ -105,8 +105,8 @@ def _training(problem: PopulationProblem, settings: Training) -> tuple[Any, Any]
         for target, at_columns in zip(problem.targets, columns, strict=True):
             seen = table[:, at_columns]
             if isinstance(target, AbstractLaw):
-                positive = (seen > 0).all(axis=1)
-                logs = jnp.log(jnp.where(seen > 0, seen, 1.0))
+                positive = (seen > 0).all(axis=1) if target.logarithmic else jnp.ones(len(seen), bool)
+                logs = jnp.log(jnp.where(seen > 0, seen, 1.0)) if target.logarithmic else seen
                 scores = (logs - jnp.asarray(target.fitted.mean)[None]) / jnp.asarray(target.fitted.sd)[None]
                 total += settings.distance.between(scores, 1.0 * (solved & positive), next(clouds), key)
             else:

@@ -58,7 +58,7 @@ class Twins(AbstractSampler):
         some have no twin: `details["unreached"]` and `["reached"]` are of the first draws, `["twin_of"]` says which of
         them a patient is the twin of, `["again"]` how many patients are further twins of a draw, `["lost"]` how many
         such were not reached."""
-        law, rng = the_law(problem.targets, "twins need"), generator(key)
+        law, rng = the_law(problem.targets, "twins need", linear=False), generator(key)
         order, wanted = _people(law, n, rng, key)
         lm = steps_of(problem, law.names, self)
         found, values, rounds = self._reached(lm, law, wanted, key, evaluate)

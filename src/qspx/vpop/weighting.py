@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qspx._random import KeyLike
+from qspx.vpop.law_of_summaries import law_of_summaries
 from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.output_units import check_units
 from qspx.vpop.outputs import Outputs, PopulationError
@@ -47,14 +48,11 @@ class Cloud(NamedTuple):
         return found
 
     def law(self) -> AbstractLaw:
-        """The one target that is a whole distribution, for methods that need a density."""
-        laws = [t for t in self.targets if isinstance(t, AbstractLaw)]
-        if len(laws) != 1 or len(self.targets) != 1:
-            raise PopulationError(
-                "this method needs a density: give exactly one target that is a law (LogNormalLaw, Rows), but "
-                f"{[type(t).__name__ for t in self.targets]} were given."
-            )
-        return laws[0]
+        """The one target that is a whole distribution, for methods that need a density; or the log-normal law that
+        published means, SDs and correlations give."""
+        if len(self.targets) == 1 and isinstance(self.targets[0], AbstractLaw):
+            return self.targets[0]
+        return law_of_summaries(self.targets)
 
 
 def cloud_of(outputs: Outputs, targets: Sequence[AbstractTarget]) -> Cloud:
