@@ -281,8 +281,8 @@ class Rows(AbstractLaw):
         ):
             raise PopulationError(
                 f"Argument `data` must hold finite{' positive' if self.log else ''} numbers, shape (people, "
-                f"{len(self.names)}), but has shape {data.shape} and values from {data.min() if data.size else math.nan:g} "
-                f"to {data.max() if data.size else math.nan:g}."
+                f"{len(self.names)}), but has shape {data.shape} and values from "
+                f"{data.min() if data.size else math.nan:g} to {data.max() if data.size else math.nan:g}."
                 f"{' Give `log=False` for outputs that may be negative.' if self.log else ''}"
             )
         object.__setattr__(self, "data", data)
