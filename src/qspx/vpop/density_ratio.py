@@ -43,7 +43,7 @@ class DensityRatio(AbstractWeighting):
             axes = axes @ directions(law.people @ axes)
             log_target = gaussian_kde((law.people @ axes).T, self.bandwidth).logpdf((z @ axes).T)
         else:
-            log_target = multivariate_normal(cov=axes.T @ law.correlation @ axes).logpdf(z @ axes)
+            log_target = multivariate_normal.logpdf(z @ axes, cov=axes.T @ law.correlation @ axes)  # type: ignore[arg-type]
         log_ratio = log_target - gaussian_kde((z @ axes).T, self.bandwidth).logpdf((z @ axes).T)
         weights, shape = smoothed(log_ratio)
         return weights, {"pareto_shape": shape, "covers": bool(shape < 0.7), "directions": axes.shape[1]}
