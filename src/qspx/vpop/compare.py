@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,26 +74,33 @@ def compare(
     """
     import pandas as pd
 
-    rows, found = [], {}
+    rows = []
     for n in sizes:
-        for recipe in methods:
-            for seed in seeds:
-                row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
-                who, population = (recipe.sampler, n, seed), None
-                try:
-                    if who not in found:
-                        with Cost() as finding:
-                            outputs = recipe.sampler.sample(problem, n, key=seed, strict=False)
-                        found[who] = outputs, finding
-                    outputs, finding = found[who]
-                    with Cost() as weighing:
-                        population = recipe.weigh(problem, outputs, seed)
-                    row |= finding.plus(weighing)
-                except PopulationError as error:
-                    row["error"] = str(error)
-                rows.append(row | (_numbers(problem, population, laws) if population is not None else {}))
+        of_seeds = [_rows(methods, problem, n, seed, laws) for seed in seeds]
+        rows += [row for of_method in zip(*of_seeds, strict=True) for row in of_method]
     table = pd.DataFrame(rows)
     return pd.DataFrame({c: table[c] for c in columns}) if columns else table
+
+
+def _rows(methods: Sequence[Recipe], problem: PopulationProblem, n: int, seed: int, laws: Mapping[str, AbstractLaw]):
+    """The row of every method for one size and seed."""
+    rows, found = [], {}
+    for recipe in methods:
+        row: dict[str, Any] = {"method": recipe.name, "size": n, "seed": seed}
+        who = recipe.sampler if isinstance(recipe.sampler, Hashable) else id(recipe.sampler)
+        try:
+            if who not in found:
+                with Cost() as finding:
+                    outputs = recipe.sampler.sample(problem, n, key=seed, strict=False)
+                found[who] = outputs, finding
+            outputs, finding = found[who]
+            with Cost() as weighing:
+                population = recipe.weigh(problem, outputs, seed)
+            row |= finding.plus(weighing) | _numbers(problem, population, laws)
+        except PopulationError as error:
+            row["error"] = str(error)
+        rows.append(row)
+    return rows
 
 
 def _numbers(problem: PopulationProblem, vpop: VirtualPopulation, laws: Mapping[str, AbstractLaw]) -> dict[str, Any]:
