@@ -35,6 +35,7 @@ ONLY_IN = {
     "arviz_stats": {"calibrate"},
     "blackjax": {"calibrate"},
     "diffrax": {"integrate"},
+    "flowjax": {"vpop"},
     "libsbml": {"interchange"},
     "llvmlite": {"integrate"},
     "cupy": {"integrate"},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import re
 
 import pytest
+from wrong_type_messages import messages_of
 
 EXPECTED = {
     "simulate integrator": "`integrator` must be an Integrator, but 'batch' was given. For example BatchIntegrator",
@@ -105,16 +104,11 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def messages(repo_root):
-    command = [sys.executable, repo_root / "tests/wrong_types.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return messages_of(repo_root / "tests/wrong_types.py")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_message_says_what_is_wrong(messages, name):
-    import re
-
     assert re.match(rf"(?s)QspxError: Argument {EXPECTED[name]}", messages[name]), messages[name]
 
 

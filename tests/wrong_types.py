@@ -1,9 +1,6 @@
-"""Calls with arguments of the wrong type, for `test_wrong_types`: run without the checks of annotations that the tests
-have, as users run them. Prints {name: "Error: message"} as JSON."""
+"""Calls with arguments of the wrong type, for `test_wrong_types`."""
 
 from __future__ import annotations
-
-import json
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +34,6 @@ from qspx import (
     simulate,
     simulate_cohort,
 )
-from qspx._errors import QspxError
 from qspx.table_run import simulate_table
 
 qspx.enable_x64()
@@ -171,16 +167,3 @@ CALLS = {
     "load_petab folder": lambda: load_petab("."),
     "load_petab integrator": lambda: load_petab("p.yaml", integrator="x"),
 }
-
-
-def said(call) -> str:
-    try:
-        call()
-    except Exception as error:
-        kind = "QspxError" if isinstance(error, QspxError) else type(error).__name__
-        return f"{kind}: {error}"
-    return "nothing"
-
-
-if __name__ == "__main__":
-    print(json.dumps({name: said(call) for name, call in CALLS.items()}))

@@ -52,17 +52,10 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=200)
     arguments = parser.parse_args()
     qspx.enable_x64()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    fit = nlme.fit_population(problem(arguments.data))
+    fit = nlme.fit_population(problem(arguments.data), out=arguments.out / "search")
+    check = nlme.write_results(fit, arguments.out, replicates=arguments.replicates, stratify="GROUP")
     print(fit)
-    fit.save(arguments.out / "fit.json")
-    fit.individuals.parameters().to_csv(arguments.out / "individuals.csv", index=False)
-    fit.individuals.residuals.to_csv(arguments.out / "residuals.csv", index=False)
-    fit.plot_goodness().savefig(arguments.out / "goodness.svg")
-    fit.plot_individuals().savefig(arguments.out / "individuals.svg")
-    check = nlme.visual_predictive_check(fit, n=arguments.replicates)
     print(f"{100 * check.share_inside:.0f} % of the observed percentiles lie inside their 95 % intervals")
-    check.plot().figure.savefig(arguments.out / "predictive_check.svg")
 
 
 if __name__ == "__main__":

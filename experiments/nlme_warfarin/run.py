@@ -48,18 +48,10 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=200)
     arguments = parser.parse_args()
     qspx.enable_x64()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    fit = nlme.fit_population(problem(arguments.data))
+    fit = nlme.fit_population(problem(arguments.data), out=arguments.out / "search")
+    check = nlme.write_results(fit, arguments.out, replicates=arguments.replicates)
     print(fit)
-    fit.save(arguments.out / "fit.json")
-    fit.individuals.parameters().to_csv(arguments.out / "individuals.csv", index=False)
-    fit.individuals.residuals.to_csv(arguments.out / "residuals.csv", index=False)
-    check = nlme.visual_predictive_check(fit, n=arguments.replicates)
     print(f"{100 * check.share_inside:.0f} % of the observed percentiles lie inside their 95 % intervals")
-    for name in fit.problem.data.endpoints:
-        fit.plot_goodness(name).savefig(arguments.out / f"goodness_{name}.svg")
-        fit.plot_individuals(name).savefig(arguments.out / f"individuals_{name}.svg")
-        check.plot(name).figure.savefig(arguments.out / f"predictive_check_{name}.svg")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,21 @@ import numpy as np
 import pandas as pd
 
 import qspx
+from qspx.report import Course, population_report
 from qspx.steady_state import SteadyState
-from qspx.vpop import MaximumEntropy, MeanSd, Plausibility, PopulationProblem, QuadraticProgramme, Screening, Treated
+from qspx.vpop import (
+    AbstractWeighting,
+    MaximumEntropy,
+    MeanSd,
+    Plausibility,
+    PopulationProblem,
+    QuadraticProgramme,
+    Recipe,
+    Rows,
+    Screening,
+    Treated,
+    compare,
+)
 from qspx.weighted import weighted_quantile
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -65,13 +78,14 @@ def looks():
     return found
 
 
+def dosed(mg):
+    """A single dose; the model counts the antibody under the skin in µg."""
+    return qspx.Regimen((qspx.Dose(mg * 1000.0, "", "antipcsk9_dose", 0.0),), time_unit="1")
+
+
 def problem(path):
     model = qspx.load_sbml(path)
-    regimens = {
-        f"{dose} mg": qspx.Regimen((qspx.Dose(dose * 1000.0, "", "antipcsk9_dose", 0.0),), time_unit="1")
-        for dose in DOSES
-    }
-    simulator = Treated(SteadyState(model, 1000.0), regimens, looks())
+    simulator = Treated(SteadyState(model, 1000.0), {f"{dose} mg": dosed(dose) for dose in DOSES}, looks())
     accepted = Plausibility.from_table(pd.read_csv(DATA / "acceptance_criteria.csv"), output)
     means = pd.read_csv(DATA / "vpop_target_statistics.csv").set_index("Species")
     targets = [
@@ -111,6 +125,55 @@ def compared(vpop, measured):
     return pd.DataFrame(rows, columns=names)
 
 
+def unseen(measured):
+    """What no target speaks of: the people of each dose, day and kind of data, where there are five or more."""
+    found = {}
+    for dose in DOSES:
+        for data in SEEN:
+            for day in (14.0, 28.0):
+                near = measured[(measured["Dose"] == dose) & (measured["data"] == data)]
+                near = near[(near["Time"] - day).abs() <= 1.5].groupby("Subject")["value"].first()
+                name = f"{data}, {dose} mg, day {day:g}"
+                if len(near) >= 5:
+                    found[f"people, {name}"] = Rows((name,), near.to_numpy()[:, None])
+    return found
+
+
+class Equal(AbstractWeighting):
+    """The cohort as it was accepted."""
+
+    def weigh(self, cloud, key):
+        return np.ones(len(cloud)), {}
+
+
+def held_out_table(table):
+    """Mean over seeds of each distance, by kind of data, day, dose and method."""
+    rows = []
+    for column in table.columns:
+        if column.startswith("mean_error[people"):
+            name = column.removeprefix("mean_error[").removesuffix("]")
+            data, dose, day = name.removeprefix("people, ").split(", ")
+            keys = ("ks_sum", "ks_noise", "energy", "energy_noise", "mean_error", "sd_error")
+            means = table.groupby("method")[[f"{k}[{name}]" for k in keys]].mean()
+            rows += [
+                [data, dose, day, method, *values] for method, values in zip(means.index, means.to_numpy(), strict=True)
+            ]
+    return pd.DataFrame(rows, columns=["data", "dose", "day", "method", *keys])
+
+
+def courses(simulator, measured):
+    """Every kind of data at every dose, with what was measured."""
+    found = []
+    for data, (observable, _) in SEEN.items():
+        what, unit = UNITS[data].rstrip(")").split(" (")
+        for dose in DOSES:
+            mine = measured[(measured["Dose"] == dose) & (measured["data"] == data)]
+            outputs, times = simulator.course(f"{dose} mg", observable)
+            points = (mine["Time"], mine["value"])
+            found.append(Course(f"{dose} mg", what, outputs, times, points, unit=unit, log=data != "LDL"))
+    return found
+
+
 def drawn(vpop, measured, path):
     fig, axes = plt.subplots(len(SEEN), len(DOSES), figsize=(15, 7), sharex=True, sharey="row")
     for i, data in enumerate(SEEN):
@@ -145,6 +208,7 @@ def main():
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--patients", type=int, default=2000)
     ask.add_argument("--key", type=int, default=0)
+    ask.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the comparison; none for none")
     args = ask.parse_args()
     qspx.enable_x64()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -153,9 +217,10 @@ def main():
     cohort = Screening(batch=1024, at_most=200_000).sample(p, args.patients, key=args.key)
     seconds = time.perf_counter() - started
     measured = people()
+    populations = {}
     about = {"screened": cohort.ledger.table().to_dict("records"), "seconds": seconds}
     for name, method in (("maximum entropy", MaximumEntropy()), ("gQSPSim", QuadraticProgramme())):
-        vpop = method.fit(cohort, p.targets, key=args.key)
+        vpop = populations[name] = method.fit(cohort, p.targets, key=args.key)
         table = compared(vpop, measured)
         by = table.groupby(["data", "dose_mg"])[["people", "people_inside"]].sum()
         by["median_ratio"] = np.exp(np.log(table["median_vpop"] / table["median_people"]).groupby(
@@ -171,6 +236,23 @@ def main():
         if name == "maximum entropy":
             vpop.save(args.out / "vpop")
             drawn(vpop, measured, args.out / "single_doses.svg")
+    side_by_side = None
+    if args.seeds:
+        screening = Screening(batch=1024, at_most=200_000)
+        weightings = {"maximum entropy": MaximumEntropy(), "gQSPSim": QuadraticProgramme(), "equal": Equal()}
+        recipes = [Recipe(name, screening, weighting) for name, weighting in weightings.items()]
+        ask = {"sizes": [args.patients // 2], "laws": {}, "held_out": unseen(measured), "out": args.out / "comparison"}
+        table = compare(recipes, p, args.seeds, **ask)
+        held_out_table(table).to_csv(args.out / "held_out.csv", index=False)
+        side_by_side = table[[c for c in table if "[" not in c]]
+    population_report(
+        populations,
+        args.out / "report",
+        courses=courses(p.simulator, measured),
+        comparison=side_by_side,
+        problem=p,
+        title="Anti-PCSK9: weighted on the baseline, given single doses",
+    )
     (args.out / "summary.json").write_text(json.dumps(about, indent=1, default=float))
     print(json.dumps(about, indent=1, default=float))
 

@@ -55,7 +55,7 @@ class Conservation:
         matrix = matrix / np.where(columns > 0, columns, 1.0)
         values = np.linalg.svd(matrix, compute_uv=False)
         rank = int((values > ZERO * max(values[0], 1e-300)).sum())
-        _, _, order = qr(matrix.T, mode="economic", pivoting=True)
+        order: Any = qr(matrix.T, mode="economic", pivoting=True)[-1]
         return cls(model, at, tuple(sorted(int(i) for i in order[rank:])))
 
     def __len__(self) -> int:

@@ -82,8 +82,9 @@ class Measurements:
 
         - `sd` with `n`: the value is the mean of n, and sd the standard deviation of the group (not that of the mean).
         - `lloq`: a value below it, or a missing one, is censored. `censored` says so itself ("below" or 1; "above" or
-          -1); then the limit is in `lloq`, or else it is the value. Such rows count as the probability of less than the
-          limit (method M3 of Beal 2001, doi:10.1023/a:1012299115260); `without_censored` leaves them out (M1).
+          -1); then the limit is in `lloq`, or else it is the value, which then is no placeholder such as 0. Such rows
+          count as the probability of less than the limit (method M3 of Beal 2001, doi:10.1023/a:1012299115260);
+          `without_censored` leaves them out (M1).
 
         Args:
             df: pandas frame.
@@ -117,8 +118,7 @@ class Measurements:
         time = table.numbers("time")
         table.require(np.isfinite(time), "time", "a time was expected")
         factor, own = read_factors(table, model, observable, observed, units)
-        value, censored = read_values(table)
-        _check_limits(table, observable, value, censored)
+        value, censored = read_values(table, observable)
         sd, n = table.numbers("sd"), table.numbers("n", 1.0)
         table.require(~(sd <= 0), "sd", "a standard deviation > 0 was expected", " Leave the cell blank if unknown.")
         table.require((n >= 1) & (n == np.round(n)), "n", "a whole number >= 1 was expected")
@@ -245,6 +245,8 @@ class Measurements:
         frame["sd"], frame["n"] = self.sd, self.n.astype(int)
         frame["censored"] = [CENSORED[int(c)] for c in self.censored]
         frame["before"], frame["replicate"] = self.before, self.replicate
+        if (self.censored < 0).any():
+            frame["lloq"] = np.where(self.censored < 0, self.value, np.nan)
         frame.attrs["units"] = {"time": self.time_unit, **self.units}
         return frame
 
@@ -325,8 +327,8 @@ def _time_unit(table: MeasuredTable, said: str | None) -> str:
     return text
 
 
-def read_values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
-    """(value, or the limit where it is censored; censored), each (rows,)."""
+def read_values(table: MeasuredTable, observable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(value, or the limit where it is censored; censored), each (rows,), of what was measured, by name (rows,)."""
     as_text = " Is it below a limit? Leave the cell blank, with the limit in `lloq`."
     value, lloq, censored = table.numbers("value", fix=as_text), table.numbers("lloq"), table.codes("censored")
     below = (censored == -1) | ((censored == 0) & np.isfinite(lloq) & ~(value >= lloq))
@@ -337,15 +339,26 @@ def read_values(table: MeasuredTable) -> tuple[np.ndarray, np.ndarray]:
         "mark it with MDV 1."
     )
     table.require(np.isfinite(limit), "value", "a number was expected", fix)
+    _check_limits(table, observable, limit, censored, lloq)
     return limit, censored
 
 
-def _check_limits(table: MeasuredTable, observable: np.ndarray, value: np.ndarray, censored: np.ndarray) -> None:
-    """A limit of quantification below zero is a slip, but for a quantity that is itself seen below zero."""
-    signed = set(observable[(value < 0) & (censored == 0)])
-    fine = ~(table.numbers("lloq") < 0) | np.array([name in signed for name in observable], dtype=bool)
+def _check_limits(
+    table: MeasuredTable, observable: np.ndarray, limit: np.ndarray, censored: np.ndarray, lloq: np.ndarray
+) -> None:
+    """A limit of quantification below zero is a slip, but for a quantity that is itself seen below zero; and a value of
+    zero beside the code for "below" stands for no number, as many a table has it."""
+    signed = set(observable[(limit < 0) & (censored == 0)])
+    free = np.array([name in signed for name in observable], dtype=bool)
     table.require(
-        fine, "lloq", "a limit of quantification >= 0 was expected", " Leave the cell blank if there is none."
+        ~(lloq < 0) | free, "lloq", "a limit of quantification >= 0 was expected", " Leave the cell blank if there is "
+        "none."
+    )  # fmt: skip
+    table.require(
+        free | (censored != -1) | np.isfinite(lloq) | (limit > 0),
+        "value",
+        "the limit was expected that the value lies below, a number > 0",
+        " Write it here, or in a column `LLOQ`; there it may be 0, as the limit of a logarithm may.",
     )
 
 

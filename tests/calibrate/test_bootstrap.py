@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from uncertainty_systems import LINE_TIMES, line, still
 
 from qspx._errors import CalibrationError
-from qspx.calibrate import bootstrap
+from qspx.calibrate import bootstrap, climb
 from qspx.calibrate.bootstrap import case_bootstrap, parametric_bootstrap, residual_bootstrap, standard_draws
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.noise import LaplaceNoise, LogNormalNoise, NormalNoise, StudentNoise
@@ -59,19 +59,19 @@ def test_log_normal_values_are_drawn_on_their_scale():
 
 def test_fits_that_fail_are_rows_of_nan_and_counted(monkeypatch):
     objective, mean, _ = line()
-    real = bootstrap.in_lanes
+    real = climb.in_lanes
 
     def some_fail(*args):
         found = real(*args)
         return found._replace(ok=found.ok & (args[2][:, 0] < objective.value[0] + 0.5))
 
-    monkeypatch.setattr(bootstrap, "in_lanes", some_fail)
+    monkeypatch.setattr(climb, "in_lanes", some_fail)
     found = parametric_bootstrap(objective, mean, 100, key=4, progress=False)
     assert 0 < (~found.ok).sum() < 60 and found.reasons == {"a run failed at the start": int((~found.ok).sum())}
     assert np.isnan(found.x[~found.ok]).all() and "failed (a run failed at the start)" in str(found)
     cohortless = found.to_dataframe()
     assert np.isfinite(cohortless[["median", "sd"]]).all(axis=None)
-    monkeypatch.setattr(bootstrap, "in_lanes", lambda *args: real(*args)._replace(ok=np.zeros(len(args[1]), bool)))
+    monkeypatch.setattr(climb, "in_lanes", lambda *args: real(*args)._replace(ok=np.zeros(len(args[1]), bool)))
     with pytest.raises(CalibrationError, match="not one fit"):
         parametric_bootstrap(objective, mean, 20, key=4, progress=False)
 

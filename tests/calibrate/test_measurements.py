@@ -83,6 +83,19 @@ def test_limits_of_quantification():
     assert "left out: 3 (below the limit)" in str(quantified)
 
 
+def test_zero_beside_the_code_for_below_is_no_limit(tmp_path):
+    marked = dict(value=[2.0, 0.0, 1.0], censored=["", 1, ""])
+    with pytest.raises(CalibrationError, match="row 3, column `value`: the limit was expected.*`0.0` was given.*LLOQ"):
+        read(table(**marked))
+    with pytest.raises(CalibrationError, match="row 3, column `value`: the limit was expected"):
+        read(table(**marked | {"value": [2.0, -0.1, 1.0]}))
+    said = read(table(**marked, lloq=["", 0.0, ""]))  # the limit of a logarithm may be 0
+    assert list(said.censored) == [0, -1, 0] and said.value[1] == 0.0
+    said.to_csv(tmp_path / "m.csv")
+    np.testing.assert_array_equal(Measurements.read_csv(tmp_path / "m.csv", MODEL).censored, said.censored)
+    assert list(read(table(**marked | {"value": [2.0, 0.0, -1.0]})).censored) == [0, -1, 0]  # seen below zero
+
+
 def test_a_scaled_observable_keeps_a_unit_of_its_own():
     blot = {"blot": Observed("C", scaling="k")}
     m = read(table(observable="blot", value=[1.0, 2.0]), units={"blot": "AU"}, observables=blot)

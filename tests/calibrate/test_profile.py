@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 from uncertainty_systems import line, ratio, scaled_decay, still
 
-from qspx import LaplaceNoise, Normal
+from qspx import Normal
 from qspx._errors import CalibrationError
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.profile import profile
@@ -106,12 +106,3 @@ def test_mistakes_are_named():
     objective, mean, _ = line()
     with pytest.raises(CalibrationError, match="Did you mean `slope`"):
         profile(objective, mean, ["slop"])
-
-
-def test_profiles_that_kinks_stop_say_so():
-    """Median of 1.0, 1.2, 0.8 is 1.0; the scale at the optimum is the mean absolute deviation, 0.4 / 3."""
-    names = [Estimated("m", (-10.0, 10.0), scale="lin"), Estimated("s", (1e-2, 10.0))]
-    objective = still(names, lambda v: v[0], [1.0, 1.2, 0.8], sd=lambda v: v[1], noise=LaplaceNoise())
-    found = profile(objective, objective.coordinates([1.0 + 1e-9, 0.4 / 3]), ["s"], progress=False)
-    assert found["s"].verdict == "not resolved on the left, not resolved on the right"
-    assert "take draws from the posterior" in str(found)

@@ -119,6 +119,20 @@ def test_values_below_a_limit_are_read_as_measurements_are():
         PopulationData.read(f, Oral(), Endpoint("CP"), columns={"lloq": None}, **given)
 
 
+def test_zero_beside_the_code_for_below_is_no_limit():
+    f = pd.DataFrame({"ID": [1, 1, 2], "TIME": [0.0, 1.0, 1.0], "DV": [0.3, 2.0, 0.0], "CENS": [0, 0, 1]})
+    given = dict(unit="mg", time_unit="h")
+    said = "row 4, column `DV`: the limit was expected that the value lies below, a number > 0, but `0.0` was given"
+    with pytest.raises(CalibrationError, match=said + ".*column `LLOQ`; there it may be 0"):
+        PopulationData.read(f, Oral(), Endpoint("CP"), **given)
+    with pytest.raises(CalibrationError, match="row 4, column `LLOQ`: a limit of quantification >= 0"):
+        PopulationData.read(f.assign(LLOQ=[0.2, 0.2, -0.2]), Oral(), Endpoint("CP"), **given)
+    # of a logarithm, said as a limit; and of what is itself seen below zero
+    for fine in (f.assign(LLOQ=[".", ".", 0.0]), f.assign(DV=[-0.3, 2.0, 0.0])):
+        data = PopulationData.read(fine, Oral(), Endpoint("CP"), **given)
+        assert data.value.tolist()[-1] == 0.0 and data.censored.tolist() == [0, 0, -1]
+
+
 def test_a_file_is_read_as_its_frame_is(tmp_path):
     frame().to_csv(tmp_path / "data.csv", index=False)
     here, there = read(), read(tmp_path / "data.csv")

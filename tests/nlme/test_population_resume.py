@@ -117,6 +117,15 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
         fitted(tmp_path / "mine")
 
 
+def test_a_fit_that_did_not_converge_withholds_errors(whole):
+    found = fitted(starts=1, most=4)
+    assert not found.converged and {"se", "low"} <= set(found.table())
+    lines = str(found).splitlines()
+    assert lines[0].startswith("NOT CONVERGED: the best search ended before an optimum; raise `most`")
+    assert not any(word in str(found) for word in (" se ", " rse", " low", " high", "condition number"))
+    assert " se " in str(whole) and "NOT" not in str(whole)
+
+
 def test_progress_counts_evaluations_and_coordinates(capsys, whole, monkeypatch):
     monkeypatch.setattr("qspx.progress.WORTH_A_LINE", 0.0)
     fitted(starts=1, progress=True)

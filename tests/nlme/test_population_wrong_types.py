@@ -1,11 +1,9 @@
 """Arguments of population fits of the wrong type end in an error that names the argument, the value and the repair."""
 
-import json
 import re
-import subprocess
-import sys
 
 import pytest
+from wrong_type_messages import messages_of
 
 EXPECTED = {
     "fit none": "Argument `problem` must be a PopulationProblem, but None was given. Make one",
@@ -43,10 +41,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def messages(repo_root):
-    command = [sys.executable, repo_root / "tests/nlme/wrong_types.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return messages_of(repo_root / "tests/nlme/wrong_types.py")
 
 
 @pytest.mark.parametrize("name", EXPECTED)

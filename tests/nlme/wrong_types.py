@@ -1,12 +1,8 @@
-"""Calls with arguments of the wrong type, for `test_population_wrong_types`: run without the checks of annotations that
-the tests have, as users run them. Prints {name: "Error: message"} as JSON."""
-
-import json
+"""Calls with arguments of the wrong type, for `test_population_wrong_types`."""
 
 import pandas as pd
 
 import qspx
-from qspx._errors import QspxError
 from qspx.nlme import (
     FOCEI,
     Endpoint,
@@ -75,16 +71,3 @@ CALLS = {
     "problem covariates": lambda: problem(covariate_effects=["WT"]),
     "problem integrator": lambda: problem(integrator="batch"),
 }
-
-
-def said(call) -> str:
-    try:
-        call()
-    except Exception as error:
-        kind = "QspxError" if isinstance(error, QspxError) else type(error).__name__
-        return f"{kind}: {error}"
-    return "nothing"
-
-
-if __name__ == "__main__":
-    print(json.dumps({name: said(call) for name, call in CALLS.items()}))

@@ -64,6 +64,17 @@ def test_calibration_says_estimates_starts_verdicts_and_residuals(fitted):
     assert "0 of 5 lie beyond" in next(b.caption for b in blocks if isinstance(b, Figure))
 
 
+def test_a_calibration_that_did_not_converge_has_no_intervals(fitted):
+    problem, _ = fitted
+    stopped = qspx.fit(problem, key=1, starts=2, method=qspx.TrustRegion(max_iterations=1), progress=False)
+    blocks = list(calibration("Decay", problem, stopped))
+    words = " ".join(str(part) for b in blocks if isinstance(b, Text) for part in b.parts)
+    assert "NOT CONVERGED: of the best start, iteration limit reached" in words
+    table = next(b for b in blocks if isinstance(b, Table))
+    assert list(table.data) == ["parameter", "unit", "estimate", "bound"]
+    assert "NOT CONVERGED" in table.caption and "interval" not in table.caption
+
+
 def test_calibration_of_another_problem(fitted):
     problem, fit = fitted
     given = {"one": qspx.Regimen.single(10.0, "mg/L", "C")}

@@ -52,8 +52,7 @@ def test_published_patients(cholesterol_problem, law):
     0.17 to 0.20, about 50,000 solves by its times."""
     outputs = Genetic().sample(cholesterol_problem, 1000, key=0, strict=False)
     vpop = AcceptanceRejection().fit(outputs, [law], key=0)
-    columns, box = cholesterol_problem.columns, cholesterol_problem.box
-    different = diversity(outputs.cohort.theta[:, columns], box, vpop.weights)
+    different = diversity(cholesterol_problem, outputs.cohort.theta[:, cholesterol_problem.columns], vpop.weights)
     assert abs(vpop.details["ks_best"] - 0.166) < 2 * 0.071
     assert 1000 <= len(outputs) < 2000 and 40_000 <= outputs.details["evaluations"] <= 80_000
     assert 0.01 < outputs.details["strictly_plausible"] < 0.1

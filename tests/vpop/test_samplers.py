@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import ndtr
 
 import qspx
@@ -22,6 +23,8 @@ from qspx.vpop import (
     Genetic,
     Hierarchical,
     Independent,
+    Individuals,
+    LatentMoves,
     LatinHypercube,
     LocalJitter,
     LogNormalLaw,
@@ -31,9 +34,11 @@ from qspx.vpop import (
     Plausibility,
     PopulationError,
     PopulationProblem,
+    PosteriorDraws,
     PushForward,
     Rows,
     Screening,
+    SlicedWasserstein,
     Sobol,
     Twins,
 )
@@ -58,6 +63,8 @@ class Exponential(AbstractSimulator):
 
 
 LAW = LogNormalLaw(NAMES, np.array([0.4, -0.2]), np.array([[0.5, 0.2], [0.2, 0.6]]), n=400)
+PEOPLE = Individuals(NAMES, np.exp([[1.6, 0.4], [1.2, 0.9], [2.0, 0.7], [1.5, np.nan]]), {"x": 0.5, "y": 0.5})
+FITTED = qspx.Joint({"a": qspx.TruncatedNormal(0.8, 0.2, 0.0, 2.0), "b": qspx.TruncatedNormal(0.9, 0.2, 0.0, 2.0)})
 ALL = {
     "screening": Screening(batch=512),
     "SA": Annealing(steps=100),
@@ -66,7 +73,10 @@ ALL = {
     "GA": Genetic(population=600, generations=10),
     "twins": Twins(),
     "expansion": Expansion(start=60, progress=False),
-    "push-forward": PushForward(steps=80, batch=128),
+    "hierarchical": Hierarchical(PEOPLE, draws=1000, warmup=300),
+    "posterior draws": PosteriorDraws(FITTED),
+    "push-forward": PushForward(steps=80, batch=128, moves=LatentMoves(sweeps=10, apart=2, chains=200)),
+    "push-forward, no moves": PushForward(steps=80, batch=128, moves=None, distance=SlicedWasserstein()),
 }
 every_sampler = pytest.mark.parametrize("name", ALL)
 
@@ -88,6 +98,7 @@ def boxed(plain):
 
 @pytest.fixture(scope="module")
 def found(boxed):
+    pytest.importorskip("blackjax", reason="needs the extra bayes")
     return {name: sampler.sample(boxed, 200, key=1) for name, sampler in ALL.items()}
 
 
@@ -122,6 +133,42 @@ def test_same_key_same_patients(name, found, boxed):
     np.testing.assert_array_equal(again.cohort.theta, found[name].cohort.theta)
     other = ALL[name].sample(boxed, 200, key=2)
     assert not np.array_equal(other.cohort.theta, found[name].cohort.theta)
+
+
+@pytest.fixture(scope="module")
+def entangled(plain):
+    """A prior of several kinds, truncated at one end, at both ends or by nature, joined by a copula."""
+    marginals = {
+        "a": qspx.TruncatedNormal(0.8, 0.5, low=0.1),
+        "b": qspx.TruncatedNormal(1.0, 0.5, 0.3, 1.6),
+        "c": qspx.LogitNormal(1.2, 0.8, 0.0, 2.0),
+    }
+    prior = qspx.Joint(marginals, {("a", "b"): 0.7, ("b", "c"): -0.5})
+    law = dataclasses.replace(LAW, mean=np.array([1.5, 0.8]), covariance=np.array([[0.2, 0.05], [0.05, 0.15]]))
+    return PopulationProblem(Exponential(plain), prior, Plausibility({"x": (1.0, 20.0), "y": (0.5, 8.0)}), [law])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=[pytest.mark.slow] if k == "hierarchical" else []) for k in ALL]
+)
+def test_a_prior_with_correlations_and_truncation(name, entangled):
+    """Every patient is within the prior's bounds (MH piles some up on them)."""
+    outputs = ALL[name].sample(entangled, 100, key=3)
+    drawn = outputs.cohort.theta[outputs.usable][:, entangled.columns]
+    low, high = entangled.box.T
+    assert len(drawn) >= 60 and (drawn >= low).all() and (drawn <= high).all()
+    assert low[0] == 0.1 and np.isfinite(entangled.box).all()
+
+
+def test_screening_of_a_truncated_copula_keeps_its_correlations(entangled):
+    """Of the normal scores, where nobody is implausible; marginals by Kolmogorov-Smirnov distance (1 % level)."""
+    everyone = dataclasses.replace(entangled, plausibility=Plausibility({"x": (0.0, np.inf)}))
+    drawn = Screening(batch=4096).sample(everyone, 4096, key=0).cohort.theta[:, :3]
+    marginals = everyone.prior.marginals.values()
+    z = np.stack([np.asarray(m.to_normal(jnp.asarray(drawn[:, j]))) for j, m in enumerate(marginals)], axis=1)
+    np.testing.assert_allclose(np.corrcoef(z.T)[[0, 1, 0], [1, 2, 2]], [0.7, -0.5, 0.0], atol=0.06)
+    assert all(stats.kstest(z[:, j], "norm").pvalue > 0.01 for j in range(3))
+    assert drawn[:, 0].min() >= 0.1 and drawn[:, 1].min() >= 0.3 and drawn[:, 1].max() <= 1.6
 
 
 def test_screening_keeps_the_prior(gaussian):
@@ -207,7 +254,7 @@ def test_twins_of_a_law_with_mass_out_of_reach(gaussian):
 
 
 def test_push_forward_reaches_the_law(gaussian):
-    outputs = PushForward(steps=200).sample(gaussian, 1000, key=0)
+    outputs = PushForward(steps=200, moves=LatentMoves(sweeps=20, apart=2)).sample(gaussian, 1000, key=0)
     z = LAW.scores(outputs.values)
     np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.15)
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)

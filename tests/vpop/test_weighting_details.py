@@ -197,3 +197,33 @@ def test_tied_quantiles_are_merged():
         Quantiles("a", [0.5, 0.2], [1.0, 2.0])
     with pytest.raises(PopulationError, match="tied"):
         Bins("a", [0.0, 1.0, 1.0], [0.5, 0.5])
+
+
+def test_what_matching_costs_a_perfect_model(outputs_of):
+    """Self-target control: patients drawn from the target itself. Matching K features exactly makes weights vary by K/N
+    (chi-squared of K degrees over N; to first order), so that N / (1 + K/N) are effective: fewer with every marginal.
+    The sum's standard deviation, sqrt(2 K)/N, is below 7e-3 here."""
+    n, edges = 2000, np.concatenate([[-np.inf], stats.norm.ppf(np.arange(1, 10) / 10), [np.inf]])
+    x = np.random.default_rng(0).normal(size=(n, 10))
+    names = [f"x{j}" for j in range(10)]
+    shares = []
+    for outputs in (1, 3, 10):
+        targets = [Bins(name, edges, np.full(10, 0.1)) for name in names[:outputs]]
+        found = MaximumEntropy().fit(outputs_of(x, names), targets, key=0)
+        assert not found.unreached
+        shares.append(found.effective_size / n)
+        assert shares[-1] == pytest.approx(1 / (1 + 9 * outputs / n), abs=0.02)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_two_outputs_that_are_nearly_one_and_disagree(outputs_of):
+    """Means 0 and 0.5 of outputs that differ by 1e-3: no weights do both. That is said, not "converged and fits"."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 1)) + 1e-3 * rng.normal(size=(500, 2))
+    targets = [MeanSd("x", 0.0, 1.0, n=100), MeanSd("y", 0.5, 1.0, n=100)]
+    found = MaximumEntropy().fit(outputs_of(x, ["x", "y"]), targets, key=0)
+    assert np.isfinite(found.weights).all() and found.effective_size > 1
+    assert found.goodness_of_fit().composite_p < 0.05 or found.unreached
+    least = DirectWeights(floor=200).fit(outputs_of(x, ["x", "y"]), targets, key=0)
+    assert least.weights @ x[:, 0] == pytest.approx(0.25, abs=0.03)
+    assert least.goodness_of_fit().composite_p < 0.1

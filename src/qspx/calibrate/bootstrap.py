@@ -12,7 +12,6 @@ row of NaN, and counted. Priors stay as they are. Efron & Tibshirani, An Introdu
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,12 +19,12 @@ import numpy as np
 from qspx._errors import CalibrationError
 from qspx._random import KeyLike, as_key
 from qspx._status import Status
+from qspx.calibrate.climb import Climb
 from qspx.calibrate.draws import Draws
 from qspx.calibrate.information import at_bound, checked_point
-from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.noise import AbstractNoise
 from qspx.calibrate.objective import Objective
-from qspx.calibrate.refine import WORDS, Outcome, refine
+from qspx.calibrate.refine import WORDS, Outcome
 from qspx.progress import report
 
 _PART = 256  # replicates that are fitted together
@@ -135,16 +134,11 @@ def _measured(objective: Objective, x: np.ndarray, scores: np.ndarray) -> np.nda
 def _refitted(
     objective: Objective, x: np.ndarray, value: np.ndarray, weight: np.ndarray, origin: str, progress: bool | None
 ) -> Draws:
-    fits, outcomes = [], []
+    fits, outcomes, climb = [], [], Climb(objective)
     with report(origin, len(value), show=progress) as bar:
         for first in range(0, len(value), _PART):
             values, weights = value[first : first + _PART], weight[first : first + _PART]
-
-            def evaluate(at: np.ndarray, rows: np.ndarray, values: Any = values, weights: Any = weights):
-                return in_lanes(objective, at, values[rows], weights[rows])
-
-            starts = np.tile(x, (len(values), 1))
-            found = refine(evaluate, starts, objective.box, np.zeros(starts.shape, bool))
+            found = climb(np.tile(x, (len(values), 1)), None, values, weights)
             fits.append(np.where(found.ok[:, None], found.x, np.nan))
             outcomes.append(found.outcome)
             bar.advance(len(values))

@@ -109,8 +109,8 @@ def _run(
                 bar.advance(before - int(run.search.running.sum()))
                 if store and (steps % save_every == 0 or not run.search.running.any()):
                     store.write(run.arrays())
-        if has_kinks(objective) and (stalled := np.flatnonzero(run.search.status == FitStatus.STALLED)).size:
-            run = _moved(run, stalled, across_kinks(evaluator, run.search.rows(stalled)))
+        if has_kinks(objective):
+            run = _across_kinks(run, evaluator)
             if store:
                 store.write(run.arrays())
     except KeyboardInterrupt:
@@ -151,6 +151,17 @@ def _begin(evaluator: Evaluator, starts: AbstractStarts, method: AbstractMethod,
 def _step(run: FitRun, evaluator: Evaluator, method: AbstractMethod) -> FitRun:
     running = np.flatnonzero(run.search.running)
     return _moved(run, running, method.advance(evaluator, run.search.rows(running)))
+
+
+def _across_kinks(run: FitRun, evaluator: Evaluator) -> FitRun:
+    """With the starts at a kink that stand beside one: a search that a kink stops either notices, or takes it that
+    nothing gets better."""
+    beside = np.flatnonzero(np.isin(run.search.status, (FitStatus.STALLED, FitStatus.VALUE)))
+    if not beside.size:
+        return run
+    found = across_kinks(evaluator, run.search.rows(beside))
+    there = np.flatnonzero(found.status == FitStatus.AT_KINK)
+    return _moved(run, beside[there], found.rows(there)) if there.size else run
 
 
 def _moved(run: FitRun, rows: np.ndarray, found: Search) -> FitRun:

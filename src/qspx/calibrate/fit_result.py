@@ -16,7 +16,7 @@ from qspx.calibrate.distribution import distribution
 from qspx.calibrate.fit_run import FitRun
 from qspx.calibrate.fit_status import FitStatus, fit_ledger
 from qspx.calibrate.fit_store import FitStore
-from qspx.calibrate.fit_text import fit_text
+from qspx.calibrate.fit_text import fit_text, not_converged
 from qspx.calibrate.identifiability import Identifiability, identifiability
 from qspx.calibrate.information import Information
 from qspx.calibrate.laplace import Laplace, laplace
@@ -77,6 +77,11 @@ class Fit:
     def converged(self) -> bool:
         """Whether the search of the best start met a criterion of convergence."""
         return FitStatus(int(self.search.status[self.order[0]])).converged
+
+    @property
+    def warning(self) -> str:
+        """What is to be said beside the numbers where the search of the best start did not converge; else nothing."""
+        return not_converged(self)
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -27,7 +27,7 @@ def fit_text(fit: Fit) -> str:
     table = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     n = len(fit.run.start_value)
     lines = [
-        *_not_converged(fit),
+        *([warning] if (warning := not_converged(fit)) else []),
         f"log-posterior {fit.value:.8g}; {fit.hits()} of {n} starts within 0.1 of it",
         *table,
         f"largest gradient {np.abs(fit.gradient).max(initial=0.0):.1e}; "
@@ -38,11 +38,12 @@ def fit_text(fit: Fit) -> str:
     return "\n".join(lines + _notes(fit))
 
 
-def _not_converged(fit: Fit) -> list[str]:
+def not_converged(fit: Fit) -> str:
+    """That the search of the best start did not end at an optimum, and why; nothing where it did."""
     if fit.converged:
-        return []
+        return ""
     reason = FIT_STATUS_ADVICE[FitStatus(int(fit.search.status[fit.order[0]]))]
-    return [f"NOT CONVERGED: of the best start, {reason}. Standard errors and intervals hold at an optimum only."]
+    return f"NOT CONVERGED: of the best start, {reason}. Standard errors and intervals hold at an optimum only."
 
 
 def _number(x: float) -> str:

@@ -9,6 +9,7 @@ last one has its maximum the true one is within 1e-5 per measurement of its own.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ import numpy as np
 
 from qspx.calibrate.fit_status import FitStatus
 from qspx.calibrate.noise import LaplaceNoise
-from qspx.calibrate.objective import Evaluation, Objective
+from qspx.calibrate.objective import Evaluation, Group, Objective
 from qspx.calibrate.search import Evaluator, Search
 from qspx.calibrate.trust_region import TrustRegion
 
@@ -30,7 +31,7 @@ def has_kinks(objective: Objective) -> bool:
 
 
 def across_kinks(evaluator: Evaluator, search: Search) -> Search:
-    """Searches that stalled, gone on with. One whose rounded log-posterior comes to its maximum ends as `AT_KINK`; any
+    """Searches that ended, gone on with. One whose rounded log-posterior comes to its maximum ends as `AT_KINK`; any
     other is returned as it was."""
     rounded, method = Rounded(evaluator.objective), TrustRegion()
     at = search
@@ -75,21 +76,34 @@ class Rounded(Evaluator):
     def __init__(self, objective: Objective):
         super().__init__(objective)
         self.width_of_kink = WIDTHS[0]
-        self._compiled = jax.jit(jax.vmap(self._one, in_axes=(0, None)))
-
-    def _one(self, x: Any, width: Any) -> Evaluation:
-        o = self.objective
-        z = o.residuals(x)
-        groups = [
-            dataclasses.replace(g, noise=_Rounded(g.noise, width, z[g.rows]))
-            if isinstance(g.noise, LaplaceNoise)
-            else g
-            for g in o.groups
-        ]
-        return dataclasses.replace(o, groups=tuple(groups)).evaluate(x)
+        self._compiled = rounded_evaluations(objective)
 
     def _at(self, x: np.ndarray) -> Evaluation:
-        return self._compiled(x, self.width_of_kink)
+        return self._compiled(self.width_of_kink, x)
+
+
+def rounded_evaluations(objective: Objective) -> Callable[..., Evaluation]:
+    """Compiled: (width of the rounded kinks, coordinates (points, estimated)) -> `Objective.evaluations` with them; or
+    with measured values and weights of every point's own, as `Objective.resampled` has them, both (points,
+    measurements)."""
+    o = objective
+
+    def one(width: Any, x: Any, value: Any = None, weight: Any = None) -> Evaluation:
+        found, measured = o.predict(x), o.value if value is None else value
+
+        def rounded(g: Group) -> Group:
+            if not isinstance(g.noise, LaplaceNoise):
+                return g
+            z = g.noise.residual(measured[g.rows], found.prediction[g.rows], found.sd[g.rows])
+            return dataclasses.replace(g, noise=_Rounded(g.noise, width, z))
+
+        return dataclasses.replace(o, groups=tuple(rounded(g) for g in o.groups)).evaluate(x, value, weight)
+
+    @jax.jit
+    def every(width: Any, *rows: Any) -> Evaluation:
+        return jax.vmap(lambda *row: one(width, *row))(*rows)
+
+    return every
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

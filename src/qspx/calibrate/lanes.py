@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from qspx.calibrate.objective import Evaluation, Objective
@@ -10,16 +12,21 @@ _LANES, _MOST = 8, 512  # runs that fill a vector of the processor; points of on
 
 
 def in_lanes(
-    objective: Objective, x: np.ndarray, value: np.ndarray | None = None, weight: np.ndarray | None = None
+    objective: Objective,
+    x: np.ndarray,
+    value: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    evaluate: Callable[..., Evaluation] | None = None,
 ) -> Evaluation:
     """Evaluations at points `x` (n, estimated), as numpy arrays; with measured values and weights of their own, both
-    (n, measurements), where these are given.
+    (n, measurements), where these are given. `evaluate` stands for the objective's own evaluation of rows.
 
     Programs are compiled for a number of points, so these are filled up to a power of two with copies of the first, and
     to no fewer than keep the vectors of the processor busy.
     """
     rows = [x] if value is None or weight is None else [x, value, weight]
-    evaluate = objective.evaluations if len(rows) == 1 else objective.resampled
+    if evaluate is None:
+        evaluate = objective.evaluations if len(rows) == 1 else objective.resampled
     fewest = max(1, _LANES // len(objective.phases[-1].runs))
     parts = []
     for first in range(0, len(x), _MOST):

@@ -27,6 +27,10 @@ _BLOCK = 50  # draws between two reports of progress
 _STATS = ("lp", "diverging", "acceptance_rate", "energy", "n_steps", "tree_depth")
 
 
+class ConvergenceWarning(UserWarning):
+    """Draws are used whose chains have not converged; the text says what is wrong."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chains:
     """Where the chains were.

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspx._errors import CalibrationError, closest
+from qspx.calibrate.climb import Climb
 from qspx.calibrate.information import at_bound, checked_point, z_of
-from qspx.calibrate.kinks import has_kinks
-from qspx.calibrate.lanes import in_lanes
 from qspx.calibrate.objective import Objective
-from qspx.calibrate.refine import Refined, refine
+from qspx.calibrate.refine import Refined
 from qspx.progress import report
 
 if TYPE_CHECKING:
@@ -167,10 +166,6 @@ class Profiles:
         frame = self.to_dataframe()
         frame["low"], frame["high"] = zip(*(p.ends_in_words for p in self.of.values()), strict=True)
         text = f"profile likelihoods, {100 * self.level:g} % intervals\n{frame.to_string(index=False)}"
-        if has_kinks(self.objective) and any(UNRESOLVED in p.ends for p in self.of.values()):
-            text += (
-                "\nProfiles follow the gradient, which kinks of Laplace residuals stop; take draws from the posterior."
-            )
         if self.improved:
             text += f"\nA better fit was found on the way: log-posterior {self.improved:.3g} higher. Fit again from it."
         return text
@@ -206,10 +201,8 @@ def profile(
             )
     threshold = 0.5 * z_of(level) ** 2
 
-    def evaluate(x: np.ndarray, rows: np.ndarray):
-        return in_lanes(objective, x)
-
-    start = refine(evaluate, x[None], objective.box, np.zeros((1, len(x)), bool))
+    climb = Climb(objective)
+    start = climb(x[None])
     if not np.isfinite(start.value[0]):
         raise CalibrationError("Argument `x` must be a point where every run is solved; take the best point of a fit.")
     walks = {
@@ -224,7 +217,7 @@ def profile(
             keys = list(asked)
             held = np.zeros((len(keys), len(x)), bool)
             held[np.arange(len(keys)), [walks[k].i for k in keys]] = True
-            found = refine(evaluate, np.stack([asked[k] for k in keys]), objective.box, held)
+            found = climb(np.stack([asked[k] for k in keys]), held)
             count += found.evaluations
             asked = {}
             for row, key in enumerate(keys):
@@ -236,7 +229,7 @@ def profile(
     points = [point for walk in walks.values() for point in walk.points]
     better = min(points, key=lambda p: p[1], default=(start.x[0], 0.0))
     if better[1] < -NOTEWORTHY:
-        best = refine(evaluate, better[0][None], objective.box, np.zeros((1, len(x)), bool))
+        best = climb(better[0][None])
         count += best.evaluations
     improved = float(best.value[0] - start.value[0])
     return Profiles(objective, profiles, best.x[0], improved, level, count)

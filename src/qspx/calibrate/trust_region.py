@@ -4,7 +4,9 @@ Two models of the log-posterior compete at every step: the information F, which 
 and exact where the residuals are small; and F + S, where S learns from the gradients what F lacks, by the symmetric
 rank-one update of its secant equation S s = (change of the gradient) - F s. The one that foresaw the last change better
 makes the next step, as in NL2SOL (Dennis, Gay & Welsch 1981, doi:10.1145/355958.355965); that such hybrids find more
-optima of models of this kind than either alone: Fröhlich & Sorger 2022, doi:10.1371/journal.pcbi.1010322.
+optima of models of this kind than either alone: Fröhlich & Sorger 2022, doi:10.1371/journal.pcbi.1010322. Unlike there,
+F gives way only where it has promised too much. A gain beyond what F foresaw is no harm; and what S learns from it, say
+where an sd is far too large and the log-posterior a straight line in its logarithm, sends the next step far away.
 
 It fails where the log-posterior is noisy: then steps stall with a gradient that is not small, and the tolerances of the
 integrator are what to tighten. At kinks of the log-posterior it stalls, too: see `kinks`.
@@ -22,6 +24,7 @@ from qspx.calibrate.fit_status import FitStatus
 from qspx.calibrate.objective import Evaluation
 from qspx.calibrate.search import AbstractMethod, Evaluator, Search
 
+GOOD = 0.75  # share of the foreseen change from which on a model is right: its radius may grow
 ACCEPTED = 1e-4  # least share of the foreseen change that makes a step worth taking
 WIDE = 1e-3  # a radius that is no reason for a small change, in widths of the box
 
@@ -108,14 +111,15 @@ def _remembered(
     corrected = quadratic(s, -search.gradient, m["information"] + m["correction"])
     seen = np.where(ok, gain, 0.0)
     error_plain, error_corrected = np.abs(seen + plain), np.abs(seen + corrected)
-    switch = np.where(m["corrected"], error_plain < 0.5 * error_corrected, error_corrected < 0.5 * error_plain)
+    ratio = np.where(ok & (step.change < 0), seen / np.minimum(step.change, -1e-300) * -1, -1.0)
+    wanted = (ratio < GOOD) & (error_corrected < 0.5 * error_plain)
+    switch = np.where(m["corrected"], error_plain < 0.5 * error_corrected, wanted)
     learns = ok & (gain > step.change)  # a step that goes far wrong tells nothing of the place where it began
     change = np.where(learns[:, None], search.gradient - found.gradient, 0.0)
     correction = _secant(m["correction"], s, change - np.einsum("nij,nj->ni", information, s))
     length = np.linalg.norm(s, axis=1)
-    ratio = np.where(ok & (step.change < 0), seen / np.minimum(step.change, -1e-300) * -1, -1.0)
     radius = np.where(ratio < 0.25, 0.25 * np.minimum(length, m["radius"]), m["radius"])
-    radius = np.where((ratio > 0.75) & step.limited, 2 * m["radius"], radius)
+    radius = np.where((ratio > GOOD) & step.limited, 2 * m["radius"], radius)
     return {
         "information": information,
         "correction": np.where(learns[:, None, None], correction, m["correction"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,13 @@ class SolveRequest:
 
     def window(self, s: AbstractSummary) -> tuple[float, float]:
         return (self.t0 if s.start is None else s.start, self.t1 if s.end is None else s.end)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in dataclasses.fields(self)))
 
     @property
     def windows(self) -> np.ndarray:

@@ -3,6 +3,9 @@ cohorts."""
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 
 from qspx._status import Status
@@ -10,13 +13,16 @@ from qspx.dose_events import SubjectDoses
 from qspx.integrate.base import BatchSolution, Samples, SolveRequest
 from qspx.integrate.native_endpoints import AREA, BEYOND, EMPTY, LARGEST, LARGEST_AT, LAST, SMALLEST
 from qspx.integrate.native_memory import DOSES, READ, WRITTEN
+from qspx.model import AbstractModel
 from qspx.summaries import OF_THRESHOLD
 
 KINDS = {"max": LARGEST, "tmax": LARGEST_AT, "min": SMALLEST, "auc": AREA, "average": AREA, "last": LAST}
 KINDS |= dict.fromkeys(OF_THRESHOLD, BEYOND)
+_DOSE_KINDS = {k: np.int64 if k in ("species", "kind") else float for k in DOSES}
 Arrays = dict[str, np.ndarray]
 
 
+@functools.lru_cache(maxsize=64)
 def asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]:
     """What a request samples, the observables of its endpoints, and their kinds."""
     endpoints = tuple(dict.fromkeys(s.observable for s in request.summaries))
@@ -24,6 +30,7 @@ def asked(request: SolveRequest) -> tuple[tuple[str, ...], tuple[str, ...], froz
     return samples, endpoints, frozenset(s.kind for s in request.summaries)
 
 
+@functools.lru_cache(maxsize=64)
 def summary_arrays(request: SolveRequest) -> Arrays:
     """Of each endpoint: which of the observables of `asked` it reads, its window, and of its threshold the sign (0
     without one), the number, and the parameter (negative without one)."""
@@ -40,38 +47,57 @@ def summary_arrays(request: SolveRequest) -> Arrays:
 
 def dose_arrays(doses: SubjectDoses) -> Arrays:
     """The doses as arrays of one shape (rows, events)."""
-    shape = np.broadcast_shapes(*(np.shape(x) for x in doses))
-    kinds = {k: np.int64 if k in ("species", "kind") else float for k in DOSES}
-    return {k: np.ascontiguousarray(np.broadcast_to(getattr(doses, k), shape), dtype=kinds[k]) for k in DOSES}
+    shapes = {np.shape(x) for x in doses}
+    if len(shapes) > 1:
+        shape = np.broadcast_shapes(*shapes)
+        doses = SubjectDoses(*(np.broadcast_to(x, shape) for x in doses))
+    return {k: np.ascontiguousarray(getattr(doses, k), dtype=_DOSE_KINDS[k]) for k in DOSES}
 
 
 def sample_arrays(samples: Samples) -> Arrays:
     """Times with an infinite one behind the last."""
-    rows = len(samples.time)
-    return {
-        "time": np.ascontiguousarray(np.append(samples.time, np.full((rows, 1), np.inf), axis=1)),
-        "before": np.ascontiguousarray(np.append(samples.before, np.zeros((rows, 1)), axis=1), dtype=float),
-    }
+    rows, times = samples.time.shape
+    time, before = np.full((rows, times + 1), np.inf), np.zeros((rows, times + 1))
+    time[:, :times], before[:, :times] = samples.time, samples.before
+    return {"time": time, "before": before}
 
 
 def read_arrays(
     request: SolveRequest, theta: np.ndarray, doses: SubjectDoses, samples: Samples, atol: np.ndarray
 ) -> Arrays:
     """What a loop reads, by the names in `READ`; `atol` are the absolute tolerances, shape (species,)."""
-    given = dose_arrays(doses)
-    rows, windows = len(theta), request.windows
-    common = np.broadcast_to(np.append(windows.reshape(-1), request.t1), (rows, windows.size + 1))
-    stops = np.concatenate([given["start"], given["end"], given["mark"], common, np.full((rows, 1), np.inf)], axis=1)
+    given, common = dose_arrays(doses), _common_stops(request)
     found = {
         "theta": theta,
         **given,
         **sample_arrays(samples),
-        "stop": np.sort(np.nan_to_num(stops, nan=np.inf, posinf=np.inf, neginf=-np.inf), axis=1),
+        "stop": _stops(given, common),
         **summary_arrays(request),
-        "unsigned": np.array([not s.signed for s in request.model.species.values()], dtype=float),
+        "unsigned": _unsigned(request.model),
         "atol": atol,
     }
     return {k: np.ascontiguousarray(found[k]) for k in READ}
+
+
+def _stops(given: Arrays, common: np.ndarray) -> np.ndarray:
+    """Of each row, in order, what is not a number at the end as infinite: (rows, stops)."""
+    rows, events = given["start"].shape
+    stops = np.empty((rows, 3 * events + len(common)))
+    for i, name in enumerate(("start", "end", "mark")):
+        stops[:, i * events : (i + 1) * events] = given[name]
+    stops[:, 3 * events :] = common
+    stops.sort(axis=1)
+    return np.fmin(stops, np.inf, out=stops)
+
+
+@functools.lru_cache(maxsize=64)
+def _common_stops(request: SolveRequest) -> np.ndarray:
+    return np.array([*request.windows.reshape(-1), request.t1, np.inf])
+
+
+@functools.lru_cache(maxsize=64)
+def _unsigned(model: AbstractModel) -> np.ndarray:
+    return np.array([not s.signed for s in model.species.values()], dtype=float)
 
 
 def written_arrays(request: SolveRequest, rows: int) -> Arrays:
@@ -93,14 +119,24 @@ def solution(request: SolveRequest, samples: Samples, written: Arrays) -> BatchS
     Numbers of failed subjects become NaN; a finite state whose observables are not finite is a failure as well.
     """
     values, status = written["values"], written["status"].astype(np.int32)
-    kinds = [s.kind for s in request.summaries]
-    summaries = written["endpoints"][:, np.arange(len(kinds)), np.array([KINDS[k] for k in kinds], dtype=int)]
-    windows = request.windows
-    shared = [i for i, s in enumerate(request.summaries) if s.per_window]
-    summaries[:, shared] /= windows[shared, 1] - windows[shared, 0]
+    summaries = _summaries(request, written["endpoints"])
+    found = BatchSolution(values, summaries, status, written["steps"].astype(np.int32), written["end_time"])
+    if math.isfinite(values.sum() + summaries.sum()) and not status.any():  # then all are finite
+        return found
     finite = (np.isfinite(values).all(axis=2) | ~np.isfinite(samples.time)).all(axis=1)
     finite &= np.isfinite(summaries).all(axis=1)
     status[(status == Status.OK) & ~finite] = Status.NONFINITE
     failed = status != Status.OK
     values[failed], summaries[failed] = np.nan, np.nan
-    return BatchSolution(values, summaries, status, written["steps"].astype(np.int32), written["end_time"])
+    return found
+
+
+def _summaries(request: SolveRequest, endpoints: np.ndarray) -> np.ndarray:
+    """(rows, summaries) of (rows, summaries, numbers of an endpoint)."""
+    if not request.summaries:
+        return np.zeros((len(endpoints), 0))
+    kinds, windows = [s.kind for s in request.summaries], request.windows
+    summaries = endpoints[:, np.arange(len(kinds)), np.array([KINDS[k] for k in kinds], dtype=int)]
+    shared = [i for i, s in enumerate(request.summaries) if s.per_window]
+    summaries[:, shared] /= windows[shared, 1] - windows[shared, 0]
+    return summaries

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from qspx.integrate.base import Samples, SolveRequest
 from qspx.integrate.loop_arrays import Arrays, asked, read_arrays, written_arrays
 from qspx.integrate.lowering import Lowered, lower
 from qspx.integrate.native_code import DOUBLE, FORMATS
-from qspx.integrate.native_compile import Kernel, widest_vector
+from qspx.integrate.native_compile import Kernel, place, widest_vector
 from qspx.integrate.native_endpoints import EMPTY
 from qspx.integrate.native_loop import LoopWriter
-from qspx.integrate.native_memory import INTEGERS, TAPE
+from qspx.integrate.native_memory import INTEGERS
 from qspx.integrate.observed import Observed, observed
 from qspx.integrate.tableaux import RODAS5P, RosenbrockTableau
 from qspx.integrate.tolerances import AtolOf, absolute_tolerances
@@ -39,13 +40,28 @@ class NativeSettings:
     atol_of: AtolOf = ()
     table: RosenbrockTableau = RODAS5P
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
+
     @property
     def width(self) -> int:
         return self.lanes or widest_vector(self.real)
 
     @property
     def workers(self) -> int:
-        return self.threads or os.cpu_count() or 1
+        return self.threads or _processors()
+
+
+_tolerances = functools.lru_cache(maxsize=64)(absolute_tolerances)
+
+
+@functools.cache
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -60,11 +76,19 @@ class Run:
     real: str = DOUBLE
 
     def __call__(self, arrays: Sequence[np.ndarray], summaries: int, *blocks: np.ndarray) -> None:
-        pointers = np.array([a.ctypes.data for a in arrays], dtype=np.uint64)
+        pointers = np.array([place(a) for a in arrays], dtype=np.uint64)
         size = (self.vectors * FORMATS[self.real].bits // 8 + 8 * self.per_summary * summaries) * self.lanes
         work = np.zeros(size + 64, np.uint8)
-        aligned = -(-work.ctypes.data // 64) * 64
-        self.kernel(pointers.ctypes.data, *(b.ctypes.data for b in blocks), aligned)
+        self.kernel(place(pointers), *map(place, blocks), -(-place(work) // 64) * 64)
+
+
+class Tape(NamedTuple):
+    """Memory for the steps of a run: `records` (records, RECORD_HEAD + species), the number of the `first` one of each
+    row (rows,), and the `room` of each, in records. What goes beyond that is counted, but not kept."""
+
+    records: np.ndarray
+    first: np.ndarray
+    room: int
 
 
 def programs_of(request: SolveRequest) -> tuple[Lowered, Observed]:
@@ -78,6 +102,7 @@ def programs_of(request: SolveRequest) -> tuple[Lowered, Observed]:
         ) from e
 
 
+@functools.lru_cache(maxsize=64)
 def compiled(request: SolveRequest, settings: NativeSettings, tape: bool = False) -> Run:
     """The loop for a request, from memory where an equal one has been compiled. Raises as `programs_of`."""
     low, seen = programs_of(request)
@@ -107,14 +132,14 @@ def forward(
     theta: np.ndarray,
     doses: SubjectDoses,
     samples: Samples,
-    tape: Mapping[str, np.ndarray] | None = None,
+    tape: Tape | None = None,
 ) -> Arrays:
-    """Run all subjects; what they wrote, by name. With `tape` (its arrays by name), their steps are kept there."""
+    """Run all subjects; what they wrote, by name. With `tape`, their steps are kept there."""
     run = compiled(request, settings, tape is not None)
     theta = np.ascontiguousarray(theta, dtype=float)
-    atol = absolute_tolerances(request.model, settings.atol, settings.atol_of)
+    atol = _tolerances(request.model, settings.atol, settings.atol_of)
     read, written = read_arrays(request, theta, doses, samples, atol), written_arrays(request, len(theta))
-    arrays = [*read.values(), *written.values(), *(tape[k] for k in TAPE if tape)]
+    arrays = [*read.values(), *written.values(), *(() if tape is None else (tape.records, tape.first))]
     reals = np.array([request.t0, request.t1, settings.rtol])
     numbers = {
         "max_steps": settings.max_steps,
@@ -122,6 +147,7 @@ def forward(
         "stops": read["stop"].shape[1],
         "times": len(request.times),
         "summaries": len(request.summaries),
+        "room": 0 if tape is None else tape.room,
     }
 
     def solve(rows: tuple[int, int]) -> None:
@@ -143,9 +169,9 @@ def in_threads(work: Callable[[tuple[int, int]], None], parts: Sequence[tuple[in
 def ranges(rows: int, threads: int, lanes: int) -> list[tuple[int, int]]:
     """Contiguous rows: several ranges for each thread, so that one that drew slow subjects does not hold up the rest,
     but none so short that its last lanes idle for long."""
-    if not rows:
-        return []
     most = max(1, rows // lanes)
-    parts = 1 if threads == 1 else max(min(threads, most), min(4 * threads, most // 32))
+    if most == 1 or threads == 1:
+        return [(0, rows)] if rows else []
+    parts = max(min(threads, most), min(4 * threads, most // 32))
     edges = np.linspace(0, rows, parts + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]

@@ -7,6 +7,8 @@ import ctypes.util
 import functools
 import sys
 
+import numpy as np
+
 from qspx.integrate.native_code import DOUBLE, FORMATS
 from qspx.integrate.native_program import LIBRARY
 
@@ -36,6 +38,30 @@ def widest_vector(real: str = DOUBLE) -> int:
     features = _host()[1].split(",")
     bits = 512 if "+avx512f" in features else 256 if "+avx2" in features else 128
     return bits // FORMATS[real].bits
+
+
+_of_capsule = ctypes.pythonapi.PyCapsule_GetPointer
+_of_capsule.argtypes, _of_capsule.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
+
+
+class _ArrayStruct(ctypes.Structure):
+    """What `__array_struct__` of an array holds, up to where its numbers are."""
+
+    _fields_ = (
+        ("two", ctypes.c_int),
+        ("dimensions", ctypes.c_int),
+        ("kind", ctypes.c_char),
+        ("item_size", ctypes.c_int),
+        ("flags", ctypes.c_int),
+        ("shape", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("data", ctypes.c_void_p),
+    )
+
+
+def place(array: np.ndarray) -> int:
+    """Where the numbers of an array are; `array.ctypes.data`, but several times as fast."""
+    return ctypes.c_void_p.from_address(_of_capsule(array.__array_struct__, None) + _ArrayStruct.data.offset).value or 0
 
 
 class Kernel:

@@ -10,13 +10,13 @@ from qspx.integrate.observed import Observed
 from qspx.integrate.tableaux import RosenbrockTableau
 
 # arguments of the run, by position in their blocks
-INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries")
+INTEGERS = ("first", "last", "max_steps", "events", "stops", "times", "summaries", "room")
 REALS = ("t0", "t1", "rtol")
 DOSES = ("start", "end", "species", "jump", "rate", "mark", "kind", "interval", "turn", "whole", "part")
 SUMMARIES = ("columns", "windows", "signs", "thresholds", "threshold_of")
 READ = ("theta", *DOSES, "stop", "time", "before", "unsigned", "atol", *SUMMARIES)
 WRITTEN = ("values", "endpoints", "status", "steps", "end_time", "records")
-TAPE = ("tape", "tape_first")  # records of the run, and the number of the first record of each row
+TAPE = ("tape", "tape_first")  # records of the run, and the number of the first record of each row, of `room` at most
 _ARE_INTEGERS = {"species", "kind", "columns", "threshold_of", "status", "steps", "tape_first"}
 
 START, EDGE = 1, 2  # why a lane needs a first step

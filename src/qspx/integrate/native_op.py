@@ -21,6 +21,7 @@ from jax.interpreters import ad, batching, mlir
 from qspx._errors import SolveError
 from qspx.dose_events import SubjectDoses
 from qspx.integrate.base import Samples, SolveRequest
+from qspx.integrate.kept_tapes import KEPT, Kept, key_of, room_for
 from qspx.integrate.loop_arrays import solution
 from qspx.integrate.native_call import NativeSettings, forward
 from qspx.integrate.reverse_call import pulled_back
@@ -42,7 +43,8 @@ def solve(request: SolveRequest, settings: NativeSettings, theta: Any, doses: Su
     shape = jnp.shape(doses.start)
     named: dict[str, Any] = {k: jnp.broadcast_to(getattr(doses, k), shape) for k in SubjectDoses._fields}
     named |= {"theta": jnp.asarray(theta), "time": jnp.asarray(samples.time), "before": jnp.asarray(samples.before)}
-    return tuple(solve_p.bind(*(named[k] for k in DIFFERENTIABLE + _GIVEN), request=request, settings=settings))[:5]
+    given = [named[k] for k in DIFFERENTIABLE + _GIVEN]
+    return tuple(solve_p.bind(*given, request=request, settings=settings, keep=False))[:5]
 
 
 def _split(args: Sequence[Any]) -> tuple[np.ndarray, SubjectDoses, Samples]:
@@ -54,9 +56,13 @@ def _split(args: Sequence[Any]) -> tuple[np.ndarray, SubjectDoses, Samples]:
 # on the host --------------------------------------------------------------------------------------------------------
 
 
-def _solve_host(*args: Any, request: SolveRequest, settings: NativeSettings) -> tuple[np.ndarray, ...]:
+def _solve_host(*args: Any, request: SolveRequest, settings: NativeSettings, keep: bool) -> tuple[np.ndarray, ...]:
+    """`keep`: with the tape kept for the sweep that will follow."""
     theta, doses, samples = _split(args)
-    written = forward(request, settings, theta, doses, samples)
+    tape = room_for(len(theta), len(request.model.species)) if keep else None
+    written = forward(request, settings, theta, doses, samples, tape)
+    if tape is not None:
+        KEPT.add(key_of(settings, request, theta, *doses, *samples), Kept(tape, written["endpoints"]))
     return (*solution(request, samples, written), written["records"])
 
 
@@ -84,7 +90,9 @@ def _outputs(rows: int, request: SolveRequest, *directions: int) -> list[ShapedA
     return [ShapedArray((rows, *directions, *shape), np.dtype(float)) for shape in shapes]
 
 
-def _solve_shapes(theta: Any, *_: Any, request: SolveRequest, settings: NativeSettings) -> list[ShapedArray]:
+def _solve_shapes(
+    theta: Any, *_: Any, request: SolveRequest, settings: NativeSettings, keep: bool
+) -> list[ShapedArray]:
     rows = theta.shape[0]
     kinds = (np.int32, np.int32, float, float)  # status, steps, end time, records
     return [*_outputs(rows, request), *(ShapedArray((rows,), np.dtype(k)) for k in kinds)]
@@ -104,11 +112,12 @@ def _primitive(name: str, host: Callable, shapes: Callable) -> Primitive:
     p.def_abstract_eval(shapes)
     p.def_impl(lambda *args, **params: [jnp.asarray(x) for x in host(*args, **params)])
 
-    def call(*args: Any, **params: Any) -> Any:
-        found = [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in shapes(*args, **params)]
-        return jax.pure_callback(functools.partial(host, **params), found, *args)
+    def lowered(ctx: Any, *args: Any, **params: Any) -> Any:
+        """Calls the host with arrays of numpy: `jax.pure_callback` would make them arrays of jax first."""
+        call = functools.partial(host, **params)
+        return mlir.emit_python_callback(ctx, call, None, args, ctx.avals_in, ctx.avals_out, has_side_effect=False)[0]
 
-    mlir.register_lowering(p, mlir.lower_fun(call, multiple_results=True))
+    mlir.register_lowering(p, lowered)
     return p
 
 
@@ -120,13 +129,14 @@ pull_p = _primitive("pull", _pull_host, _pull_shapes)
 # derivatives --------------------------------------------------------------------------------------------------------
 
 
-def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[list, list]:
-    out = solve_p.bind(*primals, **params)
-    still = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in out]
+def _solve_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, keep: bool, **params: Any) -> tuple[list, list]:
     if params["request"].marks:
         _refuse_marks(tangents[_MOVED:])
     dots = tangents[:_MOVED]
-    if all(type(d) is ad.Zero for d in dots):
+    constant = all(type(d) is ad.Zero for d in dots)
+    out = solve_p.bind(*primals, keep=keep or not constant, **params)
+    still = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in out]
+    if constant:
         return out, still
     dots = [jnp.zeros(x.shape) if type(d) is ad.Zero else d for d, x in zip(dots, primals, strict=False)]
     status, records = out[2], out[5]

@@ -29,16 +29,18 @@ class TapeWriter(DoseWriter):
     """Writes records, where a tape is kept."""
 
     def _record(self, lane: Value, time: Value, end: Value, is_stop: bool, state) -> None:
-        """A record of the lane's subject, behind the last one."""
+        """A record of the lane's subject, behind the last one; where there is no room left, it is only counted."""
         f = self.f
         if self.tape:
-            number = f.to_integer(self.records.lane(0, lane)[0]) + self.memory["tape_first"][self.row.lane(0, lane)[0]]
-            place = self.memory["tape"].at(number * (RECORD_HEAD + self.n))
-            where = f.to_double(code(self.run_in.lane(0, lane)[0], self.later.lane(0, lane)[0]))
-            for i, x in enumerate((time, end, -1.0 - where if is_stop else where)):
-                place[i] = x
-            with f.loop(self.n) as q:
-                place[q + RECORD_HEAD] = state.lane(q, lane)[0]
+            number = f.to_integer(self.records.lane(0, lane)[0])
+            with f.when(number < self.integers["room"]):
+                first = self.memory["tape_first"][self.row.lane(0, lane)[0]]
+                place = self.memory["tape"].at((first + number) * (RECORD_HEAD + self.n))
+                where = f.to_double(code(self.run_in.lane(0, lane)[0], self.later.lane(0, lane)[0]))
+                for i, x in enumerate((time, end, -1.0 - where if is_stop else where)):
+                    place[i] = x
+                with f.loop(self.n) as q:
+                    place[q + RECORD_HEAD] = state.lane(q, lane)[0]
         self.records.lane(0, lane)[0] = self.records.lane(0, lane)[0] + 1.0
 
     def _record_stop(self, lane: Value) -> None:

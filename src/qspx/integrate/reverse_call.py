@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -17,9 +18,16 @@ from qspx.integrate.native_compile import Kernel
 from qspx.integrate.observed import Observed
 from qspx.integrate.reverse_loop import ReverseWriter
 from qspx.integrate.reverse_memory import ARRAYS, PER_SUMMARY, WRITTEN, Programs
-from qspx.integrate.sweep_call import groups, scales, taped
+from qspx.integrate.sweep_call import Part, scales, taped
 from qspx.integrate.sweep_memory import INTEGERS
 from qspx.integrate.tableaux import RosenbrockTableau
+
+
+@functools.lru_cache(maxsize=64)
+def _run(request: SolveRequest, settings: NativeSettings) -> Run:
+    low, seen = programs_of(request)
+    parameters = len(request.model.parameters)
+    return _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
 
 
 @functools.lru_cache(maxsize=64)
@@ -51,41 +59,35 @@ def pulled_back(
     rows, events = len(theta), doses.start.shape[1]
     found = {k: np.zeros((rows, theta.shape[1] if k == "theta_bar" else events)) for k in WRITTEN}
     used = (values_bar != 0).any(axis=(1, 2)) | (summaries_bar != 0).any(axis=1)
-    for array in found.values():
-        array[(status != Status.OK) & used] = np.nan
-    live = np.flatnonzero((status == Status.OK) & used)
-    for group in groups(live, records, len(request.model.species)):
-        part = _pull_group(
-            request,
-            settings,
-            theta[group],
-            SubjectDoses(*(x[group] for x in doses)),
-            Samples(*(x[group] for x in samples)),
-            records[group],
-            (np.nan_to_num(values_bar[group]), summaries_bar[group]),
-        )
-        for k in WRITTEN:
-            found[k][group] = part[k]
-    return found
-
-
-def _pull_group(request, settings, theta, doses, samples, records, bars) -> Arrays:
-    rows, events, summaries = len(theta), doses.start.shape[1], len(request.summaries)
-    values_bar, summaries_bar = bars
-    found = {
-        **taped(request, settings, theta, doses, samples, records),
+    failed = (status != Status.OK) & used
+    if failed.any():
+        for array in found.values():
+            array[failed] = np.nan
+    live = np.flatnonzero(used & ~failed)
+    values_bar = values_bar if math.isfinite(values_bar.sum()) else np.nan_to_num(values_bar)
+    bars = {
         "values_bar": np.ascontiguousarray(values_bar, dtype=float),
         "summaries_bar": np.ascontiguousarray(summaries_bar * scales(request), dtype=float),
-        **{k: np.zeros((rows, theta.shape[1] if k == "theta_bar" else events)) for k in WRITTEN},
     }
-    low, seen = programs_of(request)
-    run = _compiled(low, seen, settings.table, asked(request)[2], theta.shape[1], settings.width)
-    arrays = [found[k] for k in ARRAYS]
+    for part in taped(request, settings, theta, doses, samples, records, live):
+        if part.whole:
+            _sweep(request, settings, part, bars, found)
+            continue
+        own = {k: np.zeros((len(part.rows), *x.shape[1:])) for k, x in found.items()}
+        _sweep(request, settings, part, {k: x[part.rows] for k, x in bars.items()}, own)
+        for k, x in own.items():
+            found[k][part.rows] = x
+    return found
+
+
+def _sweep(request: SolveRequest, settings: NativeSettings, part: Part, bars: Arrays, found: Arrays) -> None:
+    """Cotangents of the rows of a part, into `found`."""
+    events, summaries, run = found["start_bar"].shape[1], len(request.summaries), _run(request, settings)
+    arrays = [(part.arrays | bars | found)[k] for k in ARRAYS]
     numbers = {"events": events, "times": len(request.times), "summaries": summaries}
 
-    def sweep(part: tuple[int, int]) -> None:
-        counts = dict(zip(("first", "last"), part, strict=True)) | numbers
+    def sweep(rows: tuple[int, int]) -> None:
+        counts = dict(zip(("first", "last"), rows, strict=True)) | numbers
         run(arrays, summaries, np.array([counts[k] for k in INTEGERS], dtype=np.int64))
 
-    in_threads(sweep, ranges(rows, settings.workers, run.lanes), settings.workers)
-    return found
+    in_threads(sweep, ranges(len(part.rows), settings.workers, run.lanes), settings.workers)

@@ -20,12 +20,19 @@ from qspx.integrate.lowering import Lowered
 from qspx.integrate.native_call import NativeSettings, Run, in_threads, programs_of, ranges
 from qspx.integrate.native_compile import Kernel
 from qspx.integrate.observed import Observed
-from qspx.integrate.sweep_call import groups, scales, taped
+from qspx.integrate.sweep_call import Part, scales, taped
 from qspx.integrate.tableaux import RosenbrockTableau
 from qspx.integrate.tangent_loop import TangentWriter
 from qspx.integrate.tangent_memory import ARRAYS, DOTS, NUMBERS, PER_SUMMARY, Programs
 
 _MOST_DIRECTIONS = 32  # in one sweep, so that what a lane works on stays in the processor's caches
+
+
+@functools.lru_cache(maxsize=64)
+def _run(request: SolveRequest, settings: NativeSettings) -> tuple[Run, int]:
+    low, seen = programs_of(request)
+    parameters = len(request.model.parameters)
+    return _compiled(low, seen, settings.table, asked(request)[2], parameters, settings.width)
 
 
 @functools.lru_cache(maxsize=64)
@@ -64,44 +71,40 @@ def pushed_forward(
     values[(status != Status.OK)[:, None] & used] = np.nan
     summaries[(status != Status.OK)[:, None] & used] = np.nan
     live = np.flatnonzero((status == Status.OK) & used.any(axis=1))
-    for group in groups(live, records, len(request.model.species)):
-        values[group], summaries[group] = _push_group(
-            request,
-            settings,
-            theta[group],
-            SubjectDoses(*(x[group] for x in doses)),
-            Samples(*(x[group] for x in samples)),
-            records[group],
-            {k: dots[k][group] for k in DOTS},
-        )
+    for part in taped(request, settings, theta, doses, samples, records, live):
+        here = dots if part.whole else {k: x[part.rows] for k, x in dots.items()}
+        own_values, own_summaries = _sweep(request, settings, part, here)
+        taken = part.rows if part.whole else slice(None)
+        values[part.rows], summaries[part.rows] = own_values[taken], own_summaries[taken]
     return values, summaries
 
 
-def _push_group(request, settings, theta, doses, samples, records, dots) -> tuple[np.ndarray, np.ndarray]:
-    given = taped(request, settings, theta, doses, samples, records)
-    low, seen = programs_of(request)
-    run, per_direction = _compiled(low, seen, settings.table, asked(request)[2], theta.shape[1], settings.width)
+def _sweep(
+    request: SolveRequest, settings: NativeSettings, part: Part, dots: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tangents of the rows of a part; `dots` has the rows of its arrays."""
+    events, summaries = dots["start_dot"].shape[2], len(request.summaries)
+    run, per_direction = _run(request, settings)
     rows, directions = dots["theta_dot"].shape[:2]
     found: list[tuple[np.ndarray, np.ndarray]] = []
-    for part in np.array_split(np.arange(directions), -(-directions // _MOST_DIRECTIONS)):
-        count, summaries = len(part), len(request.summaries)
+    for block in np.array_split(np.arange(directions), -(-directions // _MOST_DIRECTIONS)):
+        count = len(block)
         written = {
             "values_dot": np.zeros((rows, count, len(request.times), len(request.observables))),
             "summaries_dot": np.zeros((rows, count, summaries)),
         }
-        here = {k: np.ascontiguousarray(x[:, part], dtype=float) for k, x in dots.items()}
-        arrays = [(given | here | written)[k] for k in ARRAYS]
-        numbers = {"events": doses.start.shape[1], "times": len(request.times), "summaries": summaries}
-        numbers |= {"directions": count}
+        here = {k: np.ascontiguousarray(x[:, block], dtype=float) for k, x in dots.items()}
+        arrays = [(part.arrays | here | written)[k] for k in ARRAYS]
+        numbers = {"events": events, "times": len(request.times), "summaries": summaries, "directions": count}
         wide = dataclasses.replace(
             run, vectors=run.vectors + count * per_direction, per_summary=run.per_summary + count
         )
 
-        def sweep(rows: tuple[int, int], wide=wide, arrays=arrays, numbers=numbers) -> None:
-            counts = dict(zip(("first", "last"), rows, strict=True)) | numbers
-            wide(arrays, numbers["summaries"], np.array([counts[k] for k in NUMBERS], dtype=np.int64))
+        def sweep(ends: tuple[int, int], wide=wide, arrays=arrays, numbers=numbers) -> None:
+            counts = dict(zip(("first", "last"), ends, strict=True)) | numbers
+            wide(arrays, summaries, np.array([counts[k] for k in NUMBERS], dtype=np.int64))
 
-        in_threads(sweep, ranges(rows, settings.workers, run.lanes), settings.workers)
+        in_threads(sweep, ranges(len(part.rows), settings.workers, run.lanes), settings.workers)
         found.append((written["values_dot"], written["summaries_dot"] * scales(request)))
-    values, summaries = (np.concatenate(x, axis=1) for x in zip(*found, strict=True))
-    return values, summaries
+    values, sums = (np.concatenate(x, axis=1) for x in zip(*found, strict=True))
+    return values, sums

@@ -13,9 +13,11 @@ from qspx.nlme.foce import FOCE as FOCE
 from qspx.nlme.focei import FOCEI as FOCEI
 from qspx.nlme.laplace import Laplace as Laplace
 from qspx.nlme.population_fit import PopulationFit as PopulationFit
+from qspx.nlme.prediction_errors import npde as npde
+from qspx.nlme.predictive_check import VisualPredictiveCheck as VisualPredictiveCheck
+from qspx.nlme.predictive_check import visual_predictive_check as visual_predictive_check
 from qspx.nlme.problem import PopulationProblem as PopulationProblem
 from qspx.nlme.quadrature import AdaptiveQuadrature as AdaptiveQuadrature
 from qspx.nlme.random_effects import RandomEffect as RandomEffect
-from qspx.nlme.simulated import VisualPredictiveCheck as VisualPredictiveCheck
+from qspx.nlme.results import write_results as write_results
 from qspx.nlme.simulated import simulate_measurements as simulate_measurements
-from qspx.nlme.simulated import visual_predictive_check as visual_predictive_check

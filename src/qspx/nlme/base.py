@@ -88,10 +88,13 @@ class PopulationObjective:
     method: AbstractMethod
 
     def __post_init__(self):
-        if (self.problem.data.censored != 0).any() and not self.method.takes_censored:
+        n = int((self.problem.data.censored != 0).sum())
+        if n and not self.method.takes_censored:
             raise CalibrationError(
-                f"the data have censored values, whose likelihood {self.method.name} does not approximate; use "
-                "Laplace() or AdaptiveQuadrature()."
+                f"{n} of {len(self.problem.data.censored)} measurements are censored (CENS, LLOQ). Their likelihood, "
+                f"the probability of being beyond the limit (M3), has no residual for {self.method.name} to expand; "
+                "NONMEM, too, asks for LAPLACE where F_FLAG is 1. Use Laplace(), or AdaptiveQuadrature(nodes) for up "
+                "to four random effects; or leave these records out, with MDV 1 (M1), which is biased where many are."
             )
 
     def __call__(self, x: np.ndarray, z: np.ndarray | None = None) -> Evaluated:

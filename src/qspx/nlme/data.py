@@ -103,8 +103,9 @@ class PopulationData:
 
         Measurements are the records with EVID 0 and no 1 in MDV, as `Measurements.from_events` reads them. CENS (or
         BLQ) 1 says that the value is below the limit, -1 that it is above (Monolix, nlmixr2); the limit is LLOQ, else
-        DV. A value below LLOQ, or a missing one beside it, is below the limit, too. Any other missing value is refused;
-        mark its record with MDV 1. A table with neither AMT nor EVID holds measurements only.
+        DV, which then is no placeholder such as 0. A value below LLOQ, or a missing one beside it, is below the limit,
+        too. Any other missing value is refused; mark its record with MDV 1. A table with neither AMT nor EVID holds
+        measurements only.
 
         Args:
             source: pandas frame, or path of a CSV file with one header row.
@@ -133,8 +134,9 @@ class PopulationData:
         table = dataclasses.replace(table, rows=rows)
         found, _ = observations(table, None, None)
         seen = np.searchsorted(rows, found["row"])
-        value, censored = read_values(MeasuredTable.of(found.drop(columns="row"), {}, found["row"].to_numpy()))
         codes, names = _endpoints(endpoints, table, seen)
+        measured = MeasuredTable.of(found.drop(columns="row"), {}, found["row"].to_numpy())
+        value, censored = read_values(measured, np.array([e.observable for e in codes]))
         factor = np.array([conversion(e.unit, model.outputs[e.observable].unit) if e.unit else 1.0 for e in codes])
         individual = np.repeat(np.arange(len(table)), np.diff(table.first))
         order = np.lexsort((table.time[seen], individual[seen]))  # stable: ties stay in the order of the table

@@ -9,8 +9,10 @@ import numpy as np
 from qspx._errors import CalibrationError, closest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from qspx.nlme.population_fit import PopulationFit
-    from qspx.nlme.simulated import VisualPredictiveCheck
+    from qspx.nlme.predictive_check import VisualPredictiveCheck
 
 _DOT: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 3, "alpha": 0.6}
 
@@ -73,22 +75,55 @@ def plot_individuals(fit: PopulationFit, observable: str | None = None, most: in
     return figure
 
 
-def plot_check(check: VisualPredictiveCheck, observable: str | None, ax: Any) -> Any:
+def plot_check(check: VisualPredictiveCheck, observable: str | None, ax: Any, group: str | None) -> Any:
     """See `VisualPredictiveCheck.plot`."""
     import matplotlib.pyplot as plt
 
     name = _observable(tuple(check.frame["observable"].unique()), observable)
+    group = _group(check, group)
     ax = ax or plt.subplots()[1]
-    points = check.points[check.points["observable"] == name]
+    points = _part(check.points, name, group)
     ax.plot(points["time"], points["value"], color="0.6", **_DOT)
-    frame = check.frame[check.frame["observable"] == name]
+    frame = _part(check.frame, name, group)
     for percentile, part in frame.groupby("percentile"):
         (line,) = ax.plot(part["time"], part["observed"], label=f"{percentile:g} %")
         ax.fill_between(part["time"], part["low"], part["high"], color=line.get_color(), alpha=0.25)
     corrected = ", corrected for the prediction" if check.corrected else ""
     ax.set(xlabel=f"time ({check.units['time']})", ylabel=f"{name} ({check.units[name] or '1'}){corrected}")
     ax.legend(title="percentile")
+    if check.stratify:
+        ax.set_title(f"{check.stratify} {group}")
     return ax
+
+
+def plot_censored(check: VisualPredictiveCheck, observable: str | None, ax: Any, group: str | None) -> Any:
+    """See `VisualPredictiveCheck.plot_censored`."""
+    import matplotlib.pyplot as plt
+
+    names = tuple(check.censored["observable"].unique())
+    if not names:
+        raise CalibrationError("no observable has values below one limit, so there is no share to show.")
+    name, group = _observable(names, observable), _group(check, group)
+    ax = ax or plt.subplots()[1]
+    part = _part(check.censored, name, group)
+    (line,) = ax.plot(part["time"], part["observed"], marker="o")
+    ax.fill_between(part["time"], part["low"], part["high"], color=line.get_color(), alpha=0.25)
+    ax.set(xlabel=f"time ({check.units['time']})", ylabel=f"share of {name} below the limit", ylim=(-0.02, 1.02))
+    if check.stratify:
+        ax.set_title(f"{check.stratify} {group}")
+    return ax
+
+
+def _part(frame: pd.DataFrame, observable: str, group: str) -> pd.DataFrame:
+    return frame.loc[(frame["observable"] == observable) & (frame["group"] == group), :]
+
+
+def _group(check: VisualPredictiveCheck, given: str | None) -> str:
+    if given is None:
+        return check.groups[0]
+    if given not in check.groups:
+        raise CalibrationError(f"there is no group `{given}`; there are {check.groups}.{closest(given, check.groups)}")
+    return given
 
 
 def _observable(names: tuple[str, ...], given: str | None) -> str:

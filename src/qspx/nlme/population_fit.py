@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NOT_CONVERGED = (
+    "NOT CONVERGED: the best search ended before an optimum; raise `most`, tighten the integrator, or start elsewhere. "
+    "Standard errors and intervals hold at an optimum only."
+)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class PopulationFit:
     """The end of a population fit.
@@ -102,7 +108,8 @@ class PopulationFit:
 
     def table(self) -> pd.DataFrame:
         """One row per number: estimate, se, rse (%), 95 % interval, robust_se (sandwich), shrinkage (%) of random
-        effects, at_bound. Of random effects "sd(CL)" on the scale of the parameter and "cor(V, CL)"."""
+        effects, at_bound. Of random effects "sd(CL)" on the scale of the parameter and "cor(V, CL)". Errors and
+        intervals mean something at an optimum: see `converged`."""
         import pandas as pd
 
         values, slope = self._reported
@@ -248,9 +255,12 @@ class PopulationFit:
     # text and files ---------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        frame = self.table().drop(columns=["at_bound", "robust_se"], errors="ignore")
+        ended = self._best.converged
+        hidden = ["at_bound", "robust_se", *(() if ended else ("se", "rse", "low", "high"))]
+        frame = self.table().drop(columns=hidden, errors="ignore")
         best = self.searches.index(self._best)
-        lines = [
+        lines = [] if ended else [_NOT_CONVERGED]
+        lines += [
             f"{self.objective.method.name} fit of {self.problem.model.name}: {self.problem.data}",
             f"OFV {self.ofv:.4f} (-2LL {self.minus_two_log_likelihood:.4f}, AIC {self.aic:.2f}, BIC {self.bic:.2f})",
             f"{'converged' if self.converged else 'NOT converged'} after {self._best.evaluations} evaluations"
@@ -259,7 +269,7 @@ class PopulationFit:
             "epsilon shrinkage (%): "
             + ", ".join(f"{k} {v:.1f}" for k, v in self.individuals.epsilon_shrinkage.items()),
         ]
-        if self.matrices is not None:
+        if self.matrices is not None and ended:
             lines.append(
                 f"condition number {self.matrices.condition:.3g}"
                 if self.matrices.positive

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from qspx._errors import CalibrationError
 from qspx._status import Status
 from qspx.nlme.base import PopulationObjective
 from qspx.nlme.population_fit import PopulationFit
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _AT_ONCE = 2_000  # solves in one call of the integrator
 
@@ -54,87 +50,3 @@ def _measured(objective: PopulationObjective, x: np.ndarray, f: np.ndarray, stat
     logarithmic = problem.logarithmic[data.endpoint]
     values = np.where(logarithmic, np.exp(np.where(logarithmic, values, 0.0)), values)
     return np.where(status[data.individual] == Status.OK, values, np.nan)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class VisualPredictiveCheck:
-    """Percentiles of the data over time, and between which they lie in replicates of the fit.
-
-    Args:
-        frame: one row per observable, bin of time and percentile: observable, time (median of the bin), percentile,
-            observed, low, median, high (2.5, 50 and 97.5 % of the replicates), measurements.
-        points: the data, as shown: observable, time, value.
-        corrected: whether values are corrected for the prediction.
-        failed: share of simulated measurements without a solve.
-        units: of the observables, and of "time".
-    """
-
-    frame: pd.DataFrame
-    points: pd.DataFrame
-    corrected: bool
-    failed: float
-    units: dict[str, str]
-
-    @property
-    def share_inside(self) -> float:
-        """Share of the observed percentiles that lie inside their 95 % intervals."""
-        observed, low, high = (np.asarray(self.frame[c], dtype=float) for c in ("observed", "low", "high"))
-        return float(((observed >= low) & (observed <= high)).mean())
-
-    def plot(self, observable: str | None = None, ax: Any = None) -> Any:
-        """Data, observed percentiles and intervals of one observable (default: the first). Returns the Axes."""
-        from qspx.nlme.plots import plot_check
-
-        return plot_check(self, observable, ax)
-
-
-def visual_predictive_check(
-    fit: PopulationFit,
-    *,
-    n: int = 200,
-    key: int = 0,
-    bins: int = 8,
-    percentiles: tuple[float, ...] = (5.0, 50.0, 95.0),
-    corrected: bool = False,
-) -> VisualPredictiveCheck:
-    """Visual predictive check.
-
-    Args:
-        fit: the fit.
-        n: replicates.
-        key: seed.
-        bins: of time, with about as many measurements each; nominal times stay together.
-        percentiles: to compare.
-        corrected: divide by the prediction without random effects and multiply by its median in the bin (Bergstrand et
-            al., AAPS J 2011;13:143-151, doi:10.1208/s12248-011-9255-z), for data with several doses or covariates.
-
-    Censored measurements are left out, in data and replicates alike.
-    """
-    import pandas as pd
-
-    data = fit.problem.data
-    simulated = simulate_measurements(fit, n, key=key)
-    predicted = fit.individuals.residuals["PRED"].to_numpy()
-    rows, points = [], []
-    for k, name in enumerate(data.endpoints):
-        mine = np.flatnonzero((data.endpoint == k) & (data.censored == 0) & (~corrected | (predicted > 0)))
-        for inside in _bins(data.time[mine], bins):
-            at = mine[inside]
-            factor = np.median(predicted[at]) / predicted[at] if corrected else np.ones(len(at))
-            seen, replicates = data.value[at] * factor, simulated[:, at] * factor
-            points.append(pd.DataFrame({"observable": name, "time": data.time[at], "value": seen}))
-            levels = np.nanpercentile(replicates, percentiles, axis=1)
-            for p, observed, level in zip(percentiles, np.percentile(seen, percentiles), levels, strict=True):
-                low, middle, high = np.nanpercentile(level, [2.5, 50, 97.5])
-                rows.append((name, float(np.median(data.time[at])), p, observed, low, middle, high, len(at)))
-    names = ["observable", "time", "percentile", "observed", "low", "median", "high", "measurements"]
-    units = {e: data.model.outputs[e].unit for e in data.endpoints} | {"time": data.model.time_unit}
-    failed = float(np.isnan(simulated).mean())
-    return VisualPredictiveCheck(pd.DataFrame(rows, columns=names), pd.concat(points), corrected, failed, units)
-
-
-def _bins(time: np.ndarray, bins: int) -> list[np.ndarray]:
-    """Numbers of the measurements in each bin."""
-    edges = np.unique(np.quantile(time, np.linspace(0, 1, bins + 1), method="lower"))
-    which = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, max(0, len(edges) - 2))
-    return [np.flatnonzero(which == k) for k in range(max(1, len(edges) - 1)) if (which == k).any()]

@@ -115,7 +115,13 @@ def css_string(words: str) -> str:
 
 
 def html_page(
-    blocks: Sequence[Block], title: str, *, subtitle: str = "", fingerprint: str = "", software: str = ""
+    blocks: Sequence[Block],
+    title: str,
+    *,
+    kind: str = "Dose rationale",
+    subtitle: str = "",
+    fingerprint: str = "",
+    software: str = "",
 ) -> str:
     """The whole HTML document. All text is escaped; only our own style sheet and drawings are inserted as they are."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -137,6 +143,7 @@ def html_page(
     environment.filters["css_string"] = lambda words: Markup(css_string(words))
     return environment.get_template("template.html.j2").render(
         title=title,
+        kind=kind,
         subtitle=subtitle,
         fingerprint=fingerprint,
         software=software,

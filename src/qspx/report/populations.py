@@ -2,71 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..weighted import weighted_quantile
-from .blocks import Block, Figure, Heading, ReportError, Table, text
+from . import population_figures as pictures
+from . import population_tables as tables
+from .blocks import Block, Figure, Heading, ReportError, Table
 from .common import slug
-from .drawing import BLUE, GREY, INK, PALETTE, new_figure, style, to_svg
+from .courses import Course, course_blocks
 from .html import html_page
-from .tables import Column, count, csv_text, significant, table_from, yes_no
+from .tables import csv_text
 
 if TYPE_CHECKING:
-    from ..vpop import VirtualPopulation
+    import pandas as pd
+
+    from ..vpop import PopulationProblem, VirtualPopulation
     from ..vpop.laws import AbstractLaw
 
-NUMBERS = {
-    "patients": "patients",
-    "effective_size": "effective",
-    "ks_sum": "sum of KS",
-    "ks_over_noise": "KS over noise",
-    "energy": "energy distance",
-    "correlation_error": "correlation error",
-}
+Populations = Mapping[str, "VirtualPopulation"]
 
 
-def write_population_report(
-    populations: Mapping[str, VirtualPopulation],
-    law: AbstractLaw,
+def population_report(
+    populations: Populations,
     out: str | Path,
     *,
-    title: str = "Virtual populations",
-    bands: Mapping[str, tuple[list[str], list[float]]] | None = None,
-    measured: Mapping[str, tuple[Any, Any]] | None = None,
+    laws: Mapping[str, AbstractLaw] | None = None,
+    courses: Sequence[Course] = (),
+    comparison: pd.DataFrame | None = None,
+    problem: PopulationProblem | None = None,
+    sections: Sequence[Block] = (),
+    title: str = "Patients over people",
 ) -> Path:
-    """Write `report.html` (one file), tables as CSV and figures as SVG into the folder `out`; returns its path.
+    """Write `report.html` (one file, opens offline), tables as CSV and figures as SVG into the folder `out`; returns
+    its path. The same populations give the same bytes.
 
     Args:
         populations: by name.
-        law: the people that all of them are shown against.
-        bands: courses to draw, by heading: names of outputs, and their times.
-        measured: times and values of people to draw into the bands, by the same headings.
+        laws: the people that all of them are shown against, by name: distances, marginals, pairs.
+        courses: bands over time, per quantity and arm, with what was measured.
+        comparison: the table of `compare`, if methods were compared.
+        problem: of the populations; their diversity is then shown too.
+        sections: blocks of your own before the ledger, beginning with a `Heading`: `rank_figure(...)` of a sensitivity
+            analysis, for example.
 
     Raises:
-        ReportError: if no population is given, or an output of `bands` is missing.
+        ReportError: if no population is given, or a course is not well defined.
+        PopulationError: if a law or course speaks of an output that a population does not have.
     """
     if not populations:
         raise ReportError("Argument `populations` must hold at least one virtual population, but is empty.")
-    blocks: list[Block] = [Heading("Fit", "fit"), *_fit(populations, law)]
-    blocks += [Heading("Marginals", "marginals"), _marginals(populations, law)]
-    blocks += [
-        Heading("Pairs", "pairs"),
-        _pairs(populations, law),
-        Heading("Weights", "weights"),
-        _weights(populations),
-    ]
-    for heading, (names, times) in (bands or {}).items():
-        blocks.append(Heading(heading, f"band-{slug(heading)}", 2))
-        blocks.append(_band(populations, heading, names, times, (measured or {}).get(heading)))
-    blocks.append(Heading("Everyone who was looked at", "ledger"))
-    for name, vpop in populations.items():
-        frame = vpop.ledger.table()
-        columns = [Column("status", "status"), Column("n", "patients", count), Column("meaning", "meaning")]
-        blocks.append(table_from(frame, columns, name=f"ledger-{slug(name)}", caption=f"{name}: {vpop.ledger}."))
+    blocks = [*_blocks(populations, laws or {}, courses, comparison, problem, sections)]
     folder = Path(out)
     for kind in ("tables", "figures"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -76,93 +62,48 @@ def write_population_report(
         elif isinstance(block, Figure):
             (folder / "figures" / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
     path = folder / "report.html"
-    path.write_text(html_page(blocks, title), encoding="utf-8")
+    path.write_text(
+        html_page(blocks, title, kind="Virtual populations", subtitle=_subtitle(populations)), encoding="utf-8"
+    )
     return path
 
 
-def _fit(populations: Mapping[str, VirtualPopulation], law: AbstractLaw) -> list[Block]:
-    import pandas as pd
-
-    rows = [{"name": name, **v.diagnostics(law)} for name, v in populations.items()]
-    columns = [Column("name", "population"), *(Column(k, v, significant) for k, v in NUMBERS.items())]
-    blocks: list[Block] = [
-        text(
-            "Distances to the people, of weighted patients. “KS over noise” is the sum of Kolmogorov-Smirnov distances "
-            "over that of an independent sample of the effective size; well below one says that the fit is closer than "
-            "chance, as it is for weights fitted to the same data."
-        ),
-        table_from(pd.DataFrame(rows), columns, name="fit", caption="Fit and effective size."),
-    ]
-    for name, v in populations.items():
-        if v.targets:
-            shown = [
-                Column("feature", "feature"),
-                Column("target", "target", significant),
-                Column("error", "standard error", significant),
-                Column("achieved", "achieved", significant),
-                Column("reached", "reached", yes_no),
-            ]
-            table = v.target_table()
-            caption = f"{name}: {len(table) - len(v.unreached)} of {len(table)} features of the target reached."
-            blocks.append(table_from(table, shown, name=f"targets-{slug(name)}", caption=caption))
-    return blocks
+def _subtitle(populations: Populations) -> str:
+    models = dict.fromkeys(v.cohort.model.name for v in populations.values())
+    return f"{', '.join(models)} · {len(populations)} population{'s' if len(populations) > 1 else ''}"
 
 
-def _marginals(populations: Mapping[str, VirtualPopulation], law: AbstractLaw) -> Figure:
-    people = law.draws(3000, np.random.default_rng(0))
-    edges = np.linspace(-4, 4, 33)
-    with style():
-        figure, axes = new_figure(2.2, 1, len(law.names), squeeze=False)
-        for j, (ax, name) in enumerate(zip(axes[0], law.names, strict=True)):
-            ax.hist(people[:, j], edges, density=True, color=GREY, alpha=0.4, label="people")
-            for (label, v), colour in zip(populations.items(), PALETTE * 9, strict=False):
-                keep = v.weights > 0
-                z = law.scores(v.outputs.columns(law.names)[keep])[:, j]
-                ax.hist(z, edges, weights=v.weights[keep], density=True, histtype="step", color=colour, label=label)
-            ax.set(xlabel=f"{name}, standardised logarithm", yticks=[])
-        axes[0][0].legend()
-        return Figure("marginals", "Marginal distributions over those of the people.", to_svg(figure, "marginals"))
-
-
-def _pairs(populations: Mapping[str, VirtualPopulation], law: AbstractLaw) -> Figure:
-    people = law.draws(1000, np.random.default_rng(0))
-    pairs = [(i, j) for i in range(len(law.names)) for j in range(i)] or [(0, 0)]
-    with style():
-        figure, axes = new_figure(2.2 * len(populations), len(populations), len(pairs), squeeze=False)
-        for row, (name, v) in zip(axes, populations.items(), strict=True):
-            some = v.select(min(1000, len(v)), 0)
-            z = law.scores(some.outputs.columns(law.names))
-            for ax, (i, j) in zip(row, pairs, strict=True):
-                ax.plot(people[:, j], people[:, i], ".", color=GREY, ms=1.5, label="people")
-                ax.plot(z[:, j], z[:, i], ".", color=BLUE, ms=1.5, alpha=0.5, label=name)
-                ax.set(xlabel=law.names[j], ylabel=law.names[i], xlim=(-4, 4), ylim=(-4, 4))
-            row[0].set_title(name, loc="left")
-        words = "Pairs of outputs (standardised logarithms): people grey, patients of equal weight blue."
-        return Figure("pairs", words, to_svg(figure, "pairs"))
-
-
-def _weights(populations: Mapping[str, VirtualPopulation]) -> Figure:
-    with style():
-        figure, ax = new_figure(2.2)
-        for (name, v), colour in zip(populations.items(), PALETTE * 9, strict=False):
-            w = v.weights[v.weights > 0]
-            label = f"{name}: effective {v.effective_size:.0f} of {len(w)}"
-            ax.hist(np.clip(w * len(w), 1e-3, 1e2), np.logspace(-3, 2, 41), histtype="step", color=colour, label=label)
-        ax.set(xscale="log", xlabel="weight × number of patients (1: equal)", ylabel="patients")
-        ax.legend()
-        return Figure("weights", "Weights; those outside the range are drawn at its ends.", to_svg(figure, "weights"))
-
-
-def _band(populations: Mapping[str, VirtualPopulation], heading: str, names, times, measured) -> Figure:
-    name = f"band-{slug(heading)}"
-    with style():
-        figure, ax = new_figure(2.6)
-        for (label, v), colour in zip(populations.items(), PALETTE * 9, strict=False):
-            band = weighted_quantile(v.outputs.columns(names), [0.05, 0.5, 0.95], v.weights, axis=0)
-            ax.fill_between(times, band[0], band[2], color=colour, alpha=0.2, lw=0)
-            ax.plot(times, band[1], color=colour, label=label)
-        if measured is not None:
-            ax.plot(*measured, ".", color=INK, ms=3, label="people")
-        ax.set(xlabel="time", ylabel=heading)
-        ax.legend()
-        return Figure(name, f"{heading}: median and 5–95 % of the patients.", to_svg(figure, name))
+def _blocks(
+    populations: Populations,
+    laws: Mapping[str, AbstractLaw],
+    courses: Sequence[Course],
+    comparison: pd.DataFrame | None,
+    problem: PopulationProblem | None,
+    sections: Sequence[Block],
+) -> Iterator[Block]:
+    yield Heading("Patients and weights", "patients")
+    yield tables.patients_table(populations, problem)
+    yield pictures.weights(populations)
+    for label, law in laws.items():
+        name = slug(label)
+        yield Heading(f"Against {label}", f"against-{name}")
+        yield from tables.fit_table(populations, law, f"fit-{name}", label)
+        yield pictures.marginals(populations, law, f"marginals-{name}")
+        if len(law.names) > 1:
+            for who, v in populations.items():
+                yield pictures.pairs(v, law, f"pairs-{name}-{slug(who)}", who)
+    if any(v.targets for v in populations.values()):
+        yield Heading("What the weights were made to match", "targets")
+        yield from tables.target_tables(populations)
+    if courses:
+        yield Heading("Courses", "courses")
+        yield from course_blocks(populations, courses)
+    if comparison is not None:
+        yield Heading("Methods side by side", "methods")
+        yield from tables.comparison_blocks(comparison)
+    yield from sections
+    yield Heading("Everyone who was looked at", "ledger")
+    for name, ledger in tables.ledgers(populations).items():
+        yield from tables.ledger_tables(name, ledger)
+        if (figure := pictures.reasons(ledger, name)) is not None:
+            yield figure

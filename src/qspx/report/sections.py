@@ -44,7 +44,8 @@ def axes_figure(ax: Any, name: str, caption: str, *, alt: str = "") -> Figure:
 def calibration(
     title: str, problem: Any, fit: Any, *, note: str = "", identifiability: Any = None, profiles: Any = None
 ) -> Iterator[Block]:
-    """Sub-section on one calibration: what was fitted, the starts, estimates, what is identifiable, and residuals.
+    """Sub-section on one calibration: what was fitted, the starts, estimates, what is identifiable, and residuals. A
+    fit that did not converge is said to be so, and has no intervals.
 
     Args:
         title: heading; it names tables and figures too, and so must be unique in the report.
@@ -66,6 +67,8 @@ def calibration(
     if note:
         yield text(note)
     yield text(f"{capital(str(problem))}. {_starts(fit)}")
+    if not fit.converged:
+        yield text(fit.warning)
     yield _estimates(name, title, problem, fit, identifiability)
     if identifiability is not None:
         yield text("What the measurements can tell, by the rank of the information without priors:")
@@ -90,14 +93,20 @@ def _estimates(name: str, title: str, problem: Any, fit: Any, identifiability: A
     frame = fit.to_dataframe()[["parameter", "estimate", "low", "high", "bound"]]
     frame.insert(1, "unit", [units.get(n, "") for n in frame["parameter"]])
     frame["bound"] = [b or "–" for b in frame["bound"]]
-    notes = ["Intervals from the Fisher information, normal on the scale of the search; none at a bound."]
+    if fit.converged:
+        notes = ["Intervals from the Fisher information, normal on the scale of the search; none at a bound."]
+        caption = f"{title}: estimates with 95 % intervals."
+    else:
+        frame = frame.drop(columns=["low", "high"])
+        notes = ["NOT CONVERGED: where the search stood, without intervals, which hold at an optimum only."]
+        caption = f"{title}: the best values found. NOT CONVERGED."
     if identifiability is not None:
         frame["verdict"] = [identifiability.verdicts[n] for n in frame["parameter"]]
         notes.append("“identifiable”: the interval is narrower than the bounds of the search; it may still be wide.")
     return frame_table(
         frame,
         f"{name}-estimates",
-        f"{title}: estimates with 95 % intervals.",
+        caption,
         titles={"low": "2.5 %", "high": "97.5 %", "bound": "At a bound"},
         notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qspx.calibrate.nuts import ConvergenceWarning as ConvergenceWarning
 from qspx.vpop.allen import AcceptanceRejection as AcceptanceRejection
 from qspx.vpop.annealing import Annealing as Annealing
 from qspx.vpop.annealing import NestedAnnealing as NestedAnnealing
@@ -23,12 +24,16 @@ from qspx.vpop.distances import AbstractDistance as AbstractDistance
 from qspx.vpop.distances import EnergyDistance as EnergyDistance
 from qspx.vpop.distances import SlicedWasserstein as SlicedWasserstein
 from qspx.vpop.distances import SummaryDistance as SummaryDistance
+from qspx.vpop.effects import local_effects as local_effects
+from qspx.vpop.effects import rank_effects as rank_effects
+from qspx.vpop.effects import rank_effects_of as rank_effects_of
 from qspx.vpop.expansion import AbstractJitter as AbstractJitter
 from qspx.vpop.expansion import AxisJitter as AxisJitter
 from qspx.vpop.expansion import Expansion as Expansion
 from qspx.vpop.expansion import LocalJitter as LocalJitter
 from qspx.vpop.genetic import Genetic as Genetic
-from qspx.vpop.hierarchical import ConvergenceWarning as ConvergenceWarning
+from qspx.vpop.global_sensitivity import morris_effects as morris_effects
+from qspx.vpop.global_sensitivity import sobol_indices as sobol_indices
 from qspx.vpop.hierarchical import Hierarchical as Hierarchical
 from qspx.vpop.individuals import Individuals as Individuals
 from qspx.vpop.latent_moves import LatentMoves as LatentMoves
@@ -45,6 +50,7 @@ from qspx.vpop.parameter_laws import GaussianLaw as GaussianLaw
 from qspx.vpop.plausibility import Plausibility as Plausibility
 from qspx.vpop.population import VirtualPopulation as VirtualPopulation
 from qspx.vpop.population_posterior import PopulationPosterior as PopulationPosterior
+from qspx.vpop.posterior_draws import PosteriorDraws as PosteriorDraws
 from qspx.vpop.problem import PopulationProblem as PopulationProblem
 from qspx.vpop.push_forward import PushForward as PushForward
 from qspx.vpop.quadratic import DirectWeights as DirectWeights
@@ -68,5 +74,8 @@ from qspx.vpop.targets import Mean as Mean
 from qspx.vpop.targets import MeanSd as MeanSd
 from qspx.vpop.targets import Quantiles as Quantiles
 from qspx.vpop.twins import Twins as Twins
+from qspx.vpop.uncertainty import Ensemble as Ensemble
+from qspx.vpop.uncertainty import Interval as Interval
+from qspx.vpop.uncertainty import ensemble as ensemble
 from qspx.vpop.weighting import AbstractWeighting as AbstractWeighting
 from qspx.vpop.weighting import Cloud as Cloud

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import gaussian_kde
 
 from qspx.vpop.laws import Rows
+from qspx.vpop.outputs import PopulationError
 from qspx.vpop.weighting import AbstractWeighting
 
 
@@ -29,10 +30,14 @@ class DensityRatio(AbstractWeighting):
 
     bandwidth: float | None = None
 
+    def __post_init__(self):
+        if self.bandwidth is not None and not 0 < self.bandwidth < math.inf:
+            raise PopulationError(f"Argument `bandwidth` must be finite and > 0, but is {self.bandwidth}.")
+
     def weigh(self, cloud, key):
         law = cloud.law()
         values = cloud.columns(law.names)
-        z = law.scores(values)
+        z = law.positive_scores(values)
         if isinstance(law, Rows):
             log_target = gaussian_kde(law.people.T, self.bandwidth).logpdf(z.T)
         else:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import ks_2samp, rankdata
 
 from qspx.vpop.laws import AbstractLaw
 
+if TYPE_CHECKING:
+    from qspx.vpop.problem import PopulationProblem
+
+MOST_PEOPLE = 3000  # that energy distances and rank correlations are measured to
 KS_MEAN = 0.8687  # mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2
 
 
@@ -122,13 +127,16 @@ def lag_one(chain: np.ndarray) -> np.ndarray:
     return (c[1:] * c[:-1]).sum(axis=0) / np.maximum((c**2).sum(axis=0), 1e-300)
 
 
-def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int = 1000) -> dict[str, float]:
-    """How different patients are from each other in the box of their parameters, (theta - low)/(high - low) - 1/2.
+def diversity(problem: PopulationProblem, drawn: np.ndarray, weights: np.ndarray, most: int = 1000) -> dict[str, float]:
+    """How different patients with parameters `drawn` (subjects, drawn) are from each other in the unit cube of the
+    prior, taken from its centre. Its own patients are uniform there, whatever its laws and correlations; in a box of
+    uniform parameters it is (theta - low)/(high - low) - 1/2.
 
-    Pairwise cosine, median and 95 % (uniform draws: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates over
-    that of a uniform draw; share of coordinates within 1e-6 and 1e-3 of the range of a bound. Patients enter with
-    their weights: cosines of at most `most` patients, resampled systematically."""
-    unit = (drawn - box[:, 0]) / (box[:, 1] - box[:, 0])
+    Pairwise cosine, median and 95 % (draws of the prior: 0.00 and 0.35 in 22 dimensions); mean SD of the coordinates
+    over that of draws of the prior; share of parameters that have less than 1e-6 and 1e-3 of the prior between them and
+    a bound (in a box: of the range), where there is one. Patients enter with their weights: cosines of at most `most`
+    patients, resampled systematically."""
+    unit = problem.places(drawn)
     w = weights / weights.sum()
     picked = np.searchsorted(np.cumsum(w), (np.arange(min(most, len(w))) + 0.5) / min(most, len(w)))
     centred = unit[np.minimum(picked, len(w) - 1)] - 0.5
@@ -136,7 +144,8 @@ def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int
     cosines = (centred @ centred.T / np.maximum(norm * norm.T, 1e-300))[np.triu_indices(len(centred), 1)]
     mean = w @ unit
     sd = np.sqrt(w @ (unit - mean) ** 2)
-    to_bound = np.minimum(np.abs(unit), np.abs(1 - unit))
+    below, (low, high) = problem.margins(drawn), np.isfinite(problem.ends.T)
+    to_bound = np.minimum(np.where(low, below, np.inf), np.where(high, 1 - below, np.inf))
     return {
         "cosine_median": float(np.median(cosines)) if len(cosines) else math.nan,
         "cosine_95": float(np.quantile(cosines, 0.95)) if len(cosines) else math.nan,
@@ -146,21 +155,53 @@ def diversity(drawn: np.ndarray, box: np.ndarray, weights: np.ndarray, most: int
     }
 
 
-def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """Fit to a distribution, for outputs `values` (subjects, M) of the patients with weights."""
-    keep = weights > 0
-    z, w = law.scores(values[keep]), weights[keep] / weights[keep].sum()
-    people = law.draws(3000, np.random.default_rng(0))
+def law_distances(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """How far weighted outputs `values` (subjects, M), all finite, are from a distribution.
+
+    `mean_error` and `sd_error` are the largest over outputs, of standardised logarithms: the mean in standard
+    deviations of the people, and the standard deviation over theirs, less one. An output that is not positive has a
+    logarithm of minus infinity: its KS distance is as it is, and all that needs the size of logarithms is infinite.
+    """
+    z, w = law.scores(values), weights / weights.sum()
+    people = law.draws(min(MOST_PEOPLE, law.size), np.random.default_rng(0))
     white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
-    ks, size = ks_distances(law, z, w), effective_size(w)
-    half = len(people) // 2
-    return {
-        **{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)},
-        "ks_sum": float(ks.sum()),
-        "ks_over_noise": float(ks.sum()) / ks_noise_floor(size, len(ks)),
+    ks = ks_distances(law, z, w)
+    found = {**{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)}, "ks_sum": float(ks.sum())}
+    found["ks_over_noise"] = found["ks_sum"] / ks_noise_floor(effective_size(w), len(ks))
+    if not np.isfinite(z).all():
+        keys = ("energy", "energy_white", "mean_error", "sd_error", "correlation_error", "spearman_error")
+        return found | dict.fromkeys(keys, math.inf)
+    mean = w @ z
+    return found | {
         "energy": energy_distance(z, w, people),
         "energy_white": energy_distance(z @ white, w, people @ white),
-        "energy_noise": abs(energy_distance(people[:half], np.ones(half), people[half:])),
+        "mean_error": float(np.abs(mean).max()),
+        "sd_error": float(np.abs(np.sqrt(w @ (z - mean) ** 2) - 1).max()),
         "correlation_error": correlation_error(law, z, w),
         "spearman_error": spearman_error(z, w, people),
     }
+
+
+def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Fit to a distribution, for outputs `values` (subjects, M) of the patients with weights; and the level of energy
+    distances between two halves of the people."""
+    keep = weights > 0
+    found = law_distances(law, values[keep], weights[keep])
+    return found | {"energy_noise": split_noise(law, 4)["energy_noise"]}
+
+
+def split_noise(law: AbstractLaw, splits: int = 20, most: int = 1000) -> dict[str, float]:
+    """How far two halves of the people are from each other, over random splits: mean of the sum of KS distances, and of
+    the size of energy distances (`ks_noise`, `energy_noise`, `energy_white_noise`). Of at most `most` people."""
+    rng = np.random.default_rng(0)
+    people = law.draws(min(most, law.size), rng)
+    white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
+    half, found = len(people) // 2, []
+    for _ in range(splits):
+        mixed = people[rng.permutation(len(people))]
+        a, b = mixed[:half], mixed[half:]
+        ks = np.sum([np.asarray(ks_2samp(a[:, j], b[:, j], method="asymp"))[0] for j in range(people.shape[1])])
+        energies = (abs(energy_distance(x, np.ones(half), y)) for x, y in ((a, b), (a @ white, b @ white)))
+        found.append([ks, *energies])
+    keys = ("ks_noise", "energy_noise", "energy_white_noise")
+    return dict(zip(keys, np.mean(found, axis=0).tolist(), strict=True))

@@ -23,16 +23,12 @@ import jax
 import numpy as np
 
 from qspx._random import KeyLike, as_key
-from qspx.calibrate.nuts import check_chains, diagnosed, nuts, tree_of
+from qspx.calibrate.nuts import ConvergenceWarning, check_chains, diagnosed, nuts, tree_of
 from qspx.vpop.hierarchical_density import HierarchicalDensity, Law
 from qspx.vpop.individuals import Individuals
 from qspx.vpop.population_posterior import PopulationPosterior, quantities
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.sampler import AbstractSampler
-
-
-class ConvergenceWarning(UserWarning):
-    """Patients come from chains that have not converged; the text says what is wrong."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from scipy.stats import qmc
 from qspx.vpop.comparisons import CorrelationComparison, MeanComparison, SdComparison
 from qspx.vpop.ks_tests import DistributionComparison, PlaneComparison, Quadrants, of_normal, of_people
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.targets import AbstractTarget, Features, in_bins, people
+from qspx.vpop.targets import AbstractTarget, Features, in_bins, logarithm, people
 
 
 class AbstractLaw(AbstractTarget):
@@ -25,9 +25,19 @@ class AbstractLaw(AbstractTarget):
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Standardised logarithms z of outputs (subjects, names)."""
 
+    def positive_scores(self, values: np.ndarray) -> np.ndarray:
+        """`scores`. Raises `PopulationError` for a value that has no logarithm."""
+        logarithm(values, f"{self.names}")
+        return self.scores(values)
+
     @abc.abstractmethod
     def shares_below(self, z: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Share of people below, and at or below, scores `z` of output j."""
+
+    @property
+    def size(self) -> int:
+        """People behind it; 3000 are drawn from a law that does not say."""
+        return 3000
 
     @property
     @abc.abstractmethod
@@ -49,7 +59,7 @@ class AbstractLaw(AbstractTarget):
 
     def comparisons(self, values):
         """Means, standard deviations and distributions of each output's logarithm; correlations and planes of pairs."""
-        z, n, found = self.scores(values), people(self.fitted.n), []
+        z, n, found = self.positive_scores(values), people(self.fitted.n), []
         for j, name in enumerate(self.names):
             x = np.ascontiguousarray(z[:, j])
             found += [
@@ -127,9 +137,14 @@ class LogNormalLaw(AbstractLaw):
     def fitted(self):
         return self
 
+    @property
+    def size(self):
+        return self.n or super().size
+
     def scores(self, values):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (np.log(values) - self.mean) / self.sd
+        # nothing below zero has a logarithm; it is less than all that have
+        with np.errstate(divide="ignore"):
+            return (np.log(np.where(values < 0, 0.0, values)) - self.mean) / self.sd
 
     def shares_below(self, z, j):
         p = ndtr(z)
@@ -163,7 +178,7 @@ class LogNormalLaw(AbstractLaw):
         return float(self.log_density(np.exp(self.mean).reshape(1, -1))[0])
 
     def features(self, values):
-        z = self.scores(values)
+        z = self.positive_scores(values)
         edges = ndtri(np.linspace(0, 1, self.bins + 1)) if self.bins else None
         m = len(self.names)
         i, j = np.triu_indices(m)
@@ -218,6 +233,10 @@ class Rows(AbstractLaw):
         return LogNormalLaw(self.names, logs.mean(0), np.cov(logs.T, bias=True).reshape(len(self.names), -1), len(logs))
 
     @property
+    def size(self):
+        return len(self.data)
+
+    @property
     def correlation(self):
         return self.fitted.correlation
 
@@ -269,7 +288,7 @@ class Rows(AbstractLaw):
         return found
 
     def features(self, values):
-        z = self.scores(values)
+        z = self.positive_scores(values)
         own, theirs = self._matrix(self.people), self._matrix(z)
         labels = _labels(self.names, [len(e) - 1 for e in self._edges] if self.bins else [0] * len(self.names))
         return Features(theirs, own.mean(axis=0), np.cov(own.T) / len(own), labels)

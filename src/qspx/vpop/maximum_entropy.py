@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from qspx.vpop.dual import DualSolution, solve_dual
+from qspx.vpop.outputs import PopulationError
 from qspx.vpop.weighting import AbstractWeighting
 
 
@@ -32,6 +33,10 @@ class MaximumEntropy(AbstractWeighting):
 
     ridge: float = 1e-6
     uncertain: bool = True
+
+    def __post_init__(self):
+        if not 0 <= self.ridge < np.inf:
+            raise PopulationError(f"Argument `ridge` must be finite and >= 0, but is {self.ridge}.")
 
     def weigh(self, cloud, key):
         f = cloud.features()

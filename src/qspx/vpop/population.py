@@ -26,6 +26,8 @@ from qspx.vpop.targets import AbstractTarget, stacked
 if TYPE_CHECKING:
     import pandas as pd
 
+    from qspx.vpop.problem import PopulationProblem
+
 TOLERANCE = 0.02  # of a share, or of a standard deviation
 
 
@@ -114,13 +116,13 @@ class VirtualPopulation:
         tests = comparisons(tuple(targets) or self.targets, self.outputs)
         return GoodnessOfFit.of(tests, self.weights[self.outputs.usable], count, importance)
 
-    def diagnostics(self, law: AbstractLaw, box: np.ndarray | None = None, columns: Sequence[int] = ()) -> dict:
-        """Fit to `law`, effective size; and with the `box` of the parameters in `columns` of theta their diversity."""
+    def diagnostics(self, law: AbstractLaw, problem: PopulationProblem | None = None) -> dict:
+        """Fit to `law`, effective size; and with the `problem` that patients were drawn for, their diversity."""
         found: dict[str, float] = {"patients": len(self), "effective_size": self.effective_size}
         found["effective_share"] = self.effective_size / max(len(self), 1)
         found |= diagnostics.scores_of(law, np.nan_to_num(self.outputs.columns(law.names), nan=1.0), self.weights)
-        if box is not None:
-            found |= diagnostics.diversity(self.cohort.theta[:, list(columns)], box, self.weights)
+        if problem is not None:
+            found |= diagnostics.diversity(problem, self.outputs.cohort.theta[:, problem.columns], self.weights)
         return found
 
     # use ------------------------------------------------------------------------------------------------------------

@@ -90,15 +90,22 @@ class PopulationProblem:
         """Where parameters (n, drawn) are in the unit cube of the prior, shape (n, drawn): the inverse of `quantiles`.
         Whatever the prior's laws and correlations, its patients are uniform there. Within a box of uniform parameters,
         the share of each range. Parameters out of reach of the prior are taken for the nearest that it reaches."""
+        z = self._scores(drawn)
+        return ndtr(
+            np.linalg.solve(self._factor, np.clip(z, -FARTHEST, FARTHEST).T).T if self.prior.correlations else z
+        )
+
+    def margins(self, drawn: np.ndarray) -> np.ndarray:
+        """Share of the prior's patients below each parameter (n, drawn), on its own, shape (n, drawn)."""
+        return ndtr(self._scores(drawn))
+
+    def _scores(self, drawn: np.ndarray) -> np.ndarray:
+        """Normal score of each parameter on its own, shape (n, drawn); infinite at and beyond its ends."""
         low, high = self.ends.T
-        inside = np.clip(drawn, low, high)
-        marginals = self.prior.marginals.values()
+        inside, marginals = np.clip(drawn, low, high), self.prior.marginals.values()
         z = np.stack([np.asarray(m.to_normal(jnp.asarray(inside[:, j]))) for j, m in enumerate(marginals)], axis=1)
         middle = np.array([float(m.quantile(0.5)) for m in marginals])
-        z = np.where(np.isnan(z), np.where(inside < middle, -np.inf, np.inf), z)
-        if self.prior.correlations:
-            z = np.linalg.solve(self._factor, np.clip(z, -FARTHEST, FARTHEST).T).T
-        return ndtr(z)
+        return np.where(np.isnan(z), np.where(inside < middle, -np.inf, np.inf), z)
 
     @functools.cached_property
     def boxed(self) -> np.ndarray:

@@ -54,6 +54,12 @@ class QuadraticProgramme(AbstractWeighting):
     least: int = 20
     epsilon: float = 1e-6
 
+    def __post_init__(self):
+        if not self.least >= 1:
+            raise PopulationError(f"Argument `least` must be at least one patient, but is {self.least}.")
+        if not 0 < self.epsilon < np.inf:
+            raise PopulationError(f"Argument `epsilon` must be finite and > 0, but is {self.epsilon}.")
+
     def weigh(self, cloud, key):
         if len(cloud) < self.least:
             raise PopulationError(f"{len(cloud)} patients cannot have weights of at most 1/{self.least}.")
@@ -72,6 +78,10 @@ class DirectWeights(AbstractWeighting):
     """
 
     floor: float = 150.0
+
+    def __post_init__(self):
+        if not 1 <= self.floor < np.inf:
+            raise PopulationError(f"Argument `floor` must be a number of patients, at least one, but is {self.floor}.")
 
     def weigh(self, cloud, key):
         if len(cloud) < self.floor:

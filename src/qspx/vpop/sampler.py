@@ -50,7 +50,8 @@ class AbstractSampler(abc.ABC):
     def sample(self, problem: PopulationProblem, n: int, *, key: KeyLike, strict: bool = True) -> Outputs:
         """Patients with their outputs. With `strict`, those outside the bounds are marked IMPLAUSIBLE; without, they
         stay, as in publications whose scores tolerate some violation. The share that is strictly plausible is in
-        `details` either way, with the numbers of model evaluations and seconds."""
+        `details` either way, with the number of model evaluations, the one of each patient that was found included,
+        and seconds."""
         evaluate, started = Evaluator(problem), time.perf_counter()
         drawn, details = self.find(problem, n, key, evaluate)
         seconds = time.perf_counter() - started
@@ -66,6 +67,8 @@ class AbstractSampler(abc.ABC):
             "strictly_plausible": float(checked.usable.sum() / max(found.usable.sum(), 1)),
             **{k: v for k, v in details.items() if k != "ledger"},
         }
+        # who was found has just been simulated once more
+        about |= {k: about[k] + len(drawn) for k in ("evaluations", "needed_evaluations") if k in about}
         return dataclasses.replace(checked if strict else found, screened=ledger, details=about)
 
 

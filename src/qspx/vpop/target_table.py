@@ -88,10 +88,12 @@ def _rows(frame: pd.DataFrame, name: Name) -> list[_Row]:
             raise PopulationError(
                 f"{where}, column Type: one of {[*NEEDED]} is expected, but `{row['Type']}` was given."
             )
-        values = [_number(row, f"Value{i}", where, NEEDED[kind] >= i) for i in (1, 2, 3)]
+        first, second, third = (_number(row, f"Value{i}", where, NEEDED[kind] >= i) for i in (1, 2, 3))
         n = _number(row, "N", where, needed=False)
         found.append(
-            _Row(where, output, kind, tuple(values), None if np.isnan(n) else n, _other(row, where, name, group))
+            _Row(
+                where, output, kind, (first, second, third), None if np.isnan(n) else n, _other(row, where, name, group)
+            )
         )
         if kind == "CORR" and found[-1].other is None:
             raise PopulationError(f"{where}, column Data2: a CORR row names there what it is correlated with.")

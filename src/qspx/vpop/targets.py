@@ -60,6 +60,12 @@ def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     if not usable.any():
         raise PopulationError(f"no patient can be given a weight: {outputs.ledger}.")
     parts = [t.features(outputs.columns(t.names)[usable]) for t in targets]
+    for target, part in zip(targets, parts, strict=True):
+        if bad := int((~np.isfinite(part.matrix).all(axis=1)).sum()):
+            raise PopulationError(
+                f"{bad} patients cannot be compared with the target of {target.names}: an output is not positive, or "
+                "too large, where its logarithm or its square is needed. Bound it in `plausibility`."
+            )
     sizes = [len(p.target) for p in parts]
     covariance = np.zeros((sum(sizes), sum(sizes)))
     at = 0
