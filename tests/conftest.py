@@ -39,6 +39,8 @@ def forgets_programs():
 
     for module in (diffrax_integrator, native_call, reverse_call, tangent_call):
         module._compiled.cache_clear()
+    for cached in (native_call.compiled, reverse_call._run, tangent_call._run):
+        cached.cache_clear()
     jax.clear_caches()
     gc.collect()
 

@@ -131,10 +131,11 @@ def test_draws_from_the_posterior(repo_root, capsys):
 
 def test_virtual_populations(repo_root, capsys):
     page, found = blocks(repo_root / "docs" / "virtual_populations.md"), {"__name__": "page"}
-    for name in ("problem", "population", "fit", "twins", "posterior", "uncertainty", "compare", "own"):
+    for name in ("problem", "population", "fit", "twins", "push", "posterior", "uncertainty", "compare", "own"):
         exec(page[name], found)
     assert found["guesses"].details["of_prior"] == ["r"] and len(found["guesses"]) == 300
     assert 0 < found["sure"].finest < 0.1 and len(found["sure"]) == 100
+    assert not found["pushed_vpop"].unreached and found["pushed_vpop"].effective_size > 250
     assert not found["vpop"].unreached and found["vpop"].effective_size > 100
     assert found["fit"].composite_p > 0.9
     assert found["twins"].details["reached"] > 0.9
@@ -150,8 +151,8 @@ def test_hierarchical_populations(repo_root, capsys):
     for name in ("problem", "twins", "hierarchical"):
         exec(page[name], found)
     assert found["law"].converged, found["law"].verdict
-    assert found["new"].ledger.ok > 400
-    assert "law of patients from 8 people, 1600 draws: converged" in capsys.readouterr().out
+    assert found["new"].ledger.total == 500 and found["new"].ledger.ok > 250
+    assert "law of patients from 6 people, 1600 draws: converged" in capsys.readouterr().out
 
 
 def pages(repo_root):

@@ -68,6 +68,7 @@ def test_normal_measurements_have_their_own_scores(fit):
     assert each["NPD"] > 0.5 and abs(each["NPDE"]) < 0.25
 
 
+@pytest.mark.slow
 def test_a_wrong_model_is_seen(fit):
     assert kstest(npde(at_truth(straight(80), sd=0.8), n=500)["NPDE"], norm.cdf).pvalue < 1e-3
     moved = npde(at_truth(straight(80), intercept=2.6), n=500)  # at the first time by two thirds of the sd there
@@ -76,6 +77,7 @@ def test_a_wrong_model_is_seen(fit):
         npde(fit, n=50)
 
 
+@pytest.mark.slow
 def test_values_below_a_limit_are_neither_lost_nor_taken_at_the_limit(tmp_path):
     """A quarter of the values is censored. Errors are normal as they would be without a limit; percentiles are those of
     all values, but for those that lie below it; left out, the lowest percentiles would stand far too high."""

@@ -1,7 +1,9 @@
 """The report on virtual populations: one file, everything accounted for, the same bytes twice."""
 
+import dataclasses
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,16 @@ import qspx
 from qspx._status import Status
 from qspx.report import Course, ReportError, population_report
 from qspx.report.courses import coverage_table
-from qspx.vpop import LogNormalLaw, MaximumEntropy, Outputs, PopulationError, VirtualPopulation
+from qspx.vpop import (
+    AbstractSimulator,
+    LogNormalLaw,
+    MaximumEntropy,
+    Outputs,
+    Plausibility,
+    PopulationError,
+    PopulationProblem,
+    VirtualPopulation,
+)
 
 
 class Plain(qspx.AbstractModel):
@@ -83,6 +94,25 @@ def test_without_laws_courses_or_reasons(populations, tmp_path):
     usable = {"plain": populations["equal"].select(20, 0)}
     page = population_report(usable, tmp_path).read_text()
     assert "Courses" not in page and "Against" not in page and page.count("<svg") == 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rate(AbstractSimulator):
+    model: qspx.AbstractModel
+    names: tuple[str, ...] = ("x",)
+
+    def traced(self, theta):
+        return theta, jnp.zeros(len(theta), int)
+
+
+def test_diversity_where_the_problem_is_known(tmp_path):
+    problem = PopulationProblem(
+        Rate(Plain()), qspx.Joint({"k": qspx.Uniform(1.0, 2.0)}), Plausibility({"x": (0.0, 9.0)})
+    )
+    drawn = problem.simulator(problem.cohort(np.linspace(1.0, 2.0, 101)[:, None], "even", 0))
+    population_report({"even": VirtualPopulation(drawn, np.ones(101))}, tmp_path, problem=problem)
+    row = pd.read_csv(tmp_path / "tables" / "patients.csv").iloc[0]
+    assert row["sd_ratio"] == pytest.approx(1.0, abs=0.02) and row["near_bound"] == pytest.approx(2 / 101)
 
 
 def test_what_is_refused(populations, tmp_path):

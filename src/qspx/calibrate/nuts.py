@@ -97,7 +97,7 @@ def nuts(
             parts.append([np.asarray(a) for a in found])
             bar.advance(chains * min(_BLOCK, draws - first))
     x, *stats = (np.concatenate(a, axis=1)[:, :draws] for a in zip(*parts, strict=True))
-    named = dict(zip(_STATS, stats, strict=True))
+    named: dict[str, np.ndarray] = dict(zip(_STATS, stats, strict=True))
     return Chains(x, named, int(np.asarray(spent).sum()) + int(named["n_steps"].sum()))
 
 

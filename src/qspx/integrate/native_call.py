@@ -43,6 +43,9 @@ class NativeSettings:
     def __hash__(self) -> int:
         return self._hash
 
+    def __getstate__(self) -> dict[str, object]:
+        return {k: x for k, x in self.__dict__.items() if k != "_hash"}  # hashes of text differ between processes
+
     @functools.cached_property
     def _hash(self) -> int:
         return hash(tuple(getattr(self, f.name) for f in fields(self)))

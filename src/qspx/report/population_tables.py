@@ -76,7 +76,7 @@ def patients_table(populations: Populations, problem: PopulationProblem | None) 
         }
         if problem is not None:
             theta = v.outputs.cohort.theta[:, problem.columns]
-            row |= diversity(theta, problem.box, v.weights)
+            row |= diversity(problem, theta, v.weights)
         rows.append(row)
     columns = [
         Column("name", "population"),
@@ -96,8 +96,8 @@ def patients_table(populations: Populations, problem: PopulationProblem | None) 
             Column("near_bound", "near a bound", percent, align_right=True),
         ]
         notes.append(
-            "Cosine: median over pairs of patients in the box of their parameters, 0 for uniform draws; SD ratio: of "
-            "the parameters, over that of uniform draws; near a bound: share of coordinates within 0.1 % of the range."
+            "Cosine: median over pairs of patients in the unit cube of the prior, 0 for its own draws; SD ratio: of "
+            "their places there, over that of its own draws; near a bound: share of coordinates within 0.1 %."
         )
     return table_from(pd.DataFrame(rows), columns, name="patients", caption="Patients and weights.", notes=notes)
 

@@ -25,7 +25,7 @@ from qspx.vpop.diagnostics import effective_size
 from qspx.vpop.outputs import Outputs, PopulationError
 from qspx.vpop.problem import PopulationProblem
 from qspx.vpop.quadratic import DirectWeights
-from qspx.vpop.sampler import AbstractSampler, Evaluator, ledger_of, plausible_rows
+from qspx.vpop.sampler import AbstractSampler, Evaluator, back_inside, ledger_of, plausible_rows
 from qspx.vpop.targets import stacked
 
 
@@ -71,7 +71,8 @@ class Expansion(AbstractSampler):
     (`n` of `sample`). Follow it with `DirectWeights(floor=n)`.
 
     Args:
-        start: plausible patients of the prior to begin with.
+        start: plausible patients of the prior to begin with; or patients that were found before, of whom the plausible
+            ones are.
         floor: effective number of the first fit.
         step, growth: the next floor is the larger of floor + step and floor growth (QSPToolbox: 2 and 1).
         accept: composite p-value that accepts a fit.
@@ -86,7 +87,7 @@ class Expansion(AbstractSampler):
     `details["history"]`: one row per iteration with patients, floor, composite p and children kept.
     """
 
-    start: int = 200
+    start: int | Outputs = 200
     floor: float = 10.0
     step: float = 2.0
     growth: float = 1.25
@@ -102,7 +103,8 @@ class Expansion(AbstractSampler):
     progress: bool | None = None
 
     def __post_init__(self):
-        counts = {k: getattr(self, k) for k in ("start", "candidates", "new", "per_parent", "iterations")}
+        counts = {k: getattr(self, k) for k in ("candidates", "new", "per_parent", "iterations")}
+        counts["start"] = self.start if isinstance(self.start, int) else len(self.start)
         if wrong := [k for k, v in counts.items() if v < 1]:
             raise PopulationError(f"Argument `{wrong[0]}` must be at least one, but is {counts[wrong[0]]}.")
         if not (self.floor > 1 and self.growth >= 1 and self.step >= 0 and self.step + self.growth > 1):
@@ -144,6 +146,13 @@ class Expansion(AbstractSampler):
         }
 
     def _begin(self, grown: _Cloud, key: KeyLike) -> None:
+        if isinstance(self.start, Outputs):
+            known = self.start.cohort.theta[self.start.usable][:, grown.problem.columns]
+            _, u, values = grown.plausible(grown.problem.places(known))
+            grown.add(u, values)
+            if not len(u):
+                raise PopulationError(f"none of the patients in `start` is plausible: {grown.ledger}.")
+            return
         axes = grown.problem.dimensions
         for k in range(2**31):
             if len(grown.u) >= self.start:
@@ -172,7 +181,8 @@ class Expansion(AbstractSampler):
         many = max(1, self.candidates // (2 * self.per_parent))
         parents = np.concatenate([rng.choice(len(weights), many, p=weights), self._ends(grown, fit)])
         parents = np.resize(np.unique(parents), self.candidates)
-        u = folded(grown.u[parents] + self.jitter.moves(grown.u, parents, rng))
+        moved = grown.u[parents] + self.jitter.moves(grown.u, parents, rng)
+        u = back_inside(moved, np.zeros(grown.problem.dimensions, bool))  # clipping would pile patients up on the walls
         usable, kept, values = grown.plausible(u)
         before = len(weights)
         everyone = grown.joined(kept, values)
@@ -235,8 +245,3 @@ class _Cloud:
     def add(self, u: np.ndarray, values: np.ndarray, most: int | None = None) -> None:
         """Up to `most` patients in all."""
         self.u, self.values = np.concatenate([self.u, u])[:most], np.concatenate([self.values, values])[:most]
-
-
-def folded(u: np.ndarray) -> np.ndarray:
-    """Reflected at the walls of the unit cube, where clipping would pile patients up."""
-    return np.clip(1 - np.abs(1 - np.mod(u, 2)), 2.0**-53, 1 - 2.0**-53)

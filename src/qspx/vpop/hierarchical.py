@@ -65,8 +65,8 @@ class Hierarchical(AbstractSampler):
         evaluate.evaluations += found.steps * len(self.people)
         details = {
             "verdict": found.verdict,
-            "rhat": float(found.diagnostics["rhat"].max()),
-            "ess": float(found.diagnostics["ess_bulk"].min()),
+            "rhat": float(np.max(found.diagnostics["rhat"])),
+            "ess": float(np.min(found.diagnostics["ess_bulk"])),
             "divergences": found.divergences,
             "gradients": found.steps * len(self.people),
             "law": found.to_dataframe().to_dict("list"),

@@ -30,6 +30,7 @@ import numpy as np
 from qspx._random import KeyLike
 from qspx._status import Ledger
 from qspx.vpop.designs import generator
+from qspx.vpop.laws import LogNormalLaw, Rows
 from qspx.vpop.maximum_entropy import tilted
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.problem import PopulationProblem
@@ -38,6 +39,7 @@ from qspx.vpop.sampler import ledger_of, plausible_rows
 from qspx.vpop.spread_selection import spread_selection
 
 WANTED = 0.25  # accepted moves
+PER_BIN = 100  # of the patients that are chosen among
 
 
 class Patients(NamedTuple):
@@ -117,7 +119,7 @@ class LatentMoves:
             if keeping > 0 and keeping % self.apart == 0:
                 snapshots.append(at)
         pool = Patients(*(np.concatenate(parts) for parts in zip(*snapshots, strict=True)))
-        matrix, target, covariance = _features(problem, pool.table)
+        matrix, target, covariance = _features(_in_finer_bins(problem, len(pool.e) // PER_BIN), pool.table)
         weights = tilted(matrix, target, covariance + 1e-6 * np.eye(len(target))).weights
         names = tuple(dict.fromkeys(name for t in problem.targets for name in t.names))
         picked = spread_selection(weights, pool.table[:, places(problem, names)], n, key)
@@ -149,6 +151,15 @@ def _features(problem: PopulationProblem, table: np.ndarray) -> tuple[np.ndarray
     for f, a, b in zip(parts, sizes, sizes[1:], strict=False):
         covariance[a:b, a:b] = f.covariance
     return np.concatenate([f.matrix for f in parts], axis=1), np.concatenate([f.target for f in parts]), covariance
+
+
+def _in_finer_bins(problem: PopulationProblem, bins: int) -> PopulationProblem:
+    """The same problem, where targets that are distributions have `bins` bins if that is more than they have."""
+    finer = [
+        dataclasses.replace(t, bins=bins) if isinstance(t, LogNormalLaw | Rows) and 0 < t.bins < bins else t
+        for t in problem.targets
+    ]
+    return dataclasses.replace(problem, targets=finer)
 
 
 def _step(problem: PopulationProblem, at: Patients) -> np.ndarray:
