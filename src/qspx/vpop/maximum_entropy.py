@@ -11,21 +11,25 @@ Jaynes 1957; for survey weights Deville and Särndal 1992 (doi 10.1080/01621459.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from qspx.vpop.dual import DualSolution, solve_dual
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.weighting import AbstractWeighting
+from qspx.vpop.weighting import AbstractWeighting, Cloud
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MaximumEntropy(AbstractWeighting):
     """Maximum-entropy weights.
 
     Args:
         ridge: added to the diagonal of the target's covariance; 0 matches a target without sample size exactly.
         uncertain: use the target's covariance (where its sample size is known).
+        prior: w0, one number >= 0 for each row of the outputs (any scale): those of a survey, or of an earlier fit
+            (`population.weights`). Who has none gets none. None: those of the outputs' cohort, which are equal ones
+            unless it was given others.
 
     `details`: multipliers by feature, dual value, steps, whether converged, features `unsupported` by the patients (the
     target lies outside the range that they span).
@@ -33,6 +37,7 @@ class MaximumEntropy(AbstractWeighting):
 
     ridge: float = 1e-6
     uncertain: bool = True
+    prior: np.ndarray | Sequence[float] | None = None
 
     def __post_init__(self):
         if not 0 <= self.ridge < np.inf:
@@ -42,7 +47,8 @@ class MaximumEntropy(AbstractWeighting):
         f = cloud.features()
         matrix, target = f.matrix, f.target
         # features that no patient varies in carry no information on weights, and only their mismatch remains
-        found = tilted(matrix, target, self.ridge * np.eye(len(target)) + (f.covariance if self.uncertain else 0.0))
+        penalty = self.ridge * np.eye(len(target)) + (f.covariance if self.uncertain else 0.0)
+        found = tilted(matrix, target, penalty, self._prior(cloud))
         outside = (target > matrix.max(axis=0) + 1e-12) | (target < matrix.min(axis=0) - 1e-12)
         return found.weights, {
             "multipliers": dict(zip(f.labels, found.multipliers.tolist(), strict=True)),
@@ -54,15 +60,34 @@ class MaximumEntropy(AbstractWeighting):
             "unsupported": [label for label, out in zip(f.labels, outside, strict=True) if out],
         }
 
+    def _prior(self, cloud: Cloud) -> np.ndarray | None:
+        """Of the usable patients; None where they are equal."""
+        given = cloud.outputs.cohort.weights if self.prior is None else np.asarray(self.prior, float)
+        if given.shape != (len(cloud.outputs),):
+            raise PopulationError(
+                f"Argument `prior` must hold one number for each of {len(cloud.outputs)} patients, but has shape "
+                f"{given.shape}."
+            )
+        mine = given[cloud.usable]
+        if not (np.isfinite(mine).all() and (mine >= 0).all() and mine.sum() > 0):
+            raise PopulationError(
+                f"Argument `prior` must hold finite numbers >= 0, not all zero for the usable patients, but reaches "
+                f"from {mine.min()} to {mine.max()}."
+            )
+        return mine if np.ptp(mine) > 0 else None
 
-def tilted(matrix: np.ndarray, target: np.ndarray, penalty: np.ndarray) -> DualSolution:
-    """Weights nearest to equal ones under which features `matrix` (n, K) have the means `target` (K,); `penalty` (K, K)
-    is the covariance of the target, S above."""
+
+def tilted(
+    matrix: np.ndarray, target: np.ndarray, penalty: np.ndarray, prior: np.ndarray | None = None
+) -> DualSolution:
+    """Weights nearest to `prior` ones (n,) (equal ones) under which features `matrix` (n, K) have the means `target`
+    (K,); `penalty` (K, K) is the covariance of the target, S above."""
+    w0 = 1.0 if prior is None else prior / prior.mean()
 
     def dual(x):
         scores = matrix @ x
         top = scores.max()
-        w = np.exp(scores - top)
+        w = w0 * np.exp(scores - top)
         total = w.sum()
         w = w / total
         mean = w @ matrix

@@ -29,6 +29,8 @@ class Outputs:
         screened: every patient that was looked at, where `cohort` holds those that were kept only.
         details: how they were found: counts of model evaluations, seconds, whatever the sampler says.
         missing: patients that were asked for, and have no row because they were never found.
+        events: outputs that are the time of an event, which may be inf: the event never comes, and the patient counts
+            as free of it. Any other output that is not finite makes the patient NONFINITE.
     """
 
     cohort: Cohort
@@ -37,6 +39,7 @@ class Outputs:
     screened: Ledger | None = None
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     missing: Ledger = Ledger({})
+    events: tuple[str, ...] = ()
 
     def __post_init__(self):
         values = np.asarray(self.values, dtype=float)
@@ -46,17 +49,27 @@ class Outputs:
             )
         if twice := {n for n in self.names if self.names.count(n) > 1}:
             raise PopulationError(f"Argument `names` must name each output once, but has {sorted(twice)} twice.")
+        if unknown := [n for n in self.events if n not in self.names]:
+            raise PopulationError(f"Argument `events` names {unknown}, which are not among the outputs {self.names}.")
         ok = self.cohort.status == Status.OK
-        broken = ok & ~np.isfinite(values).all(axis=1)
+        never = (values == np.inf) & np.isin(self.names, self.events)
+        broken = ok & ~(np.isfinite(values) | never).all(axis=1)
         if broken.any():
             status = np.where(broken, Status.NONFINITE, self.cohort.status)
             object.__setattr__(self, "cohort", dataclasses.replace(self.cohort, status=status))
         object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "events", tuple(self.events))
         object.__setattr__(self, "values", np.where((ok & ~broken)[:, None], values, np.nan))
 
     @classmethod
-    def of(cls, result: CohortResult, named: Mapping[str, tuple[str, str] | tuple[str, str, float]]) -> Outputs:
-        """From a cohort run. `named` says what each output is: (arm, endpoint), or (arm, observable, time).
+    def of(
+        cls,
+        result: CohortResult,
+        named: Mapping[str, tuple[str, str] | tuple[str, str, float]],
+        events: Sequence[str] = (),
+    ) -> Outputs:
+        """From a cohort run. `named` says what each output is: (arm, endpoint), or (arm, observable, time); `events`
+        which of them are times of an event, inf where it never comes.
 
         A patient that failed in any arm has the status of the failure. Raises `PopulationError` for a time that was
         not sampled, `QspxError` for an unknown arm, endpoint or observable."""
@@ -69,7 +82,7 @@ class Outputs:
             i = result.protocol.names.index(arm)
             columns.append(result.metric(what)[i] if not at else result.values(what)[i, :, _place(result, name, at[0])])
         cohort = dataclasses.replace(result.cohort, status=result.subject_status)
-        return cls(cohort, tuple(named), np.stack(columns, axis=1))
+        return cls(cohort, tuple(named), np.stack(columns, axis=1), events=tuple(events))
 
     def __len__(self) -> int:
         return len(self.cohort)

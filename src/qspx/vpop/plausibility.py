@@ -69,9 +69,12 @@ class Plausibility:
         low, high = self.limits.T
         width = np.where(np.isfinite(high - low), high - low, np.where(np.isfinite(high), abs(high), abs(low)))
         width = np.where(np.isfinite(width) & (width > 0), width, 1.0)
-        low, high, width = (jnp.asarray(x)[None, :] for x in (low, high, width))
-        above, below = (values - high) / width, (low - values) / width
-        return jnp.maximum(above + margin, 0.0) + jnp.maximum(below + margin, 0.0)
+        # infinite bounds are left out before anything is subtracted: an event that never comes is inf as well
+        below_end, above_end = np.isfinite(low)[None], np.isfinite(high)[None]
+        low, high = (np.where(np.isfinite(x), x, 0.0)[None] for x in (low, high))
+        above = jnp.maximum((values - high) / width[None] + margin, 0.0)
+        below = jnp.maximum((low - values) / width[None] + margin, 0.0)
+        return jnp.where(above_end, above, 0.0) + jnp.where(below_end, below, 0.0)
 
     def apply(self, outputs: Outputs) -> Outputs:
         """The same patients, those outside marked IMPLAUSIBLE, with the bounds they break in the ledger. Their values

@@ -175,6 +175,7 @@ class VirtualPopulation:
             "reasons": {s.name.lower(): dict(r) for s, r in ledger.reasons.items()},
             "details": dict(self.details),
             "found": dict(self.outputs.details),
+            "events": list(self.outputs.events),
             "targets": self.target_table().to_dict("list") if self.targets else {},
         }
         write_atomic(place / "population.json", to_json(about))
@@ -198,7 +199,7 @@ class VirtualPopulation:
             {Status[k.upper()]: r for k, r in about["reasons"].items()},
         )
         values = frame[[f"output:{n}" for n in names]].to_numpy(float)
-        outputs = Outputs(cohort, tuple(names), values, ledger, about["found"])
+        outputs = Outputs(cohort, tuple(names), values, ledger, about["found"], events=tuple(about.get("events", ())))
         return cls(outputs, frame["weight"].to_numpy(float), tuple(targets), about["details"])
 
     def __str__(self) -> str:

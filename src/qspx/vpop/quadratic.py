@@ -1,68 +1,59 @@
-"""Least-squares weights: a quadratic programme with bounds on every weight.
-
-    minimise 1/2 (X w - Y)' S^-1 (X w - Y) + 1/2 epsilon |w|^2   subject to sum w = 1, 0 <= w <= cap
-
-The first term sees the weights only through a few features, so many weights do equally well; the second takes the
-most even of them. Solved in the dual, w = clip((X' lambda + mu) / epsilon, 0, cap), exactly to rounding.
-"""
+"""Weights by least squares: as gQSPSim (`QuadraticProgramme`), and with a floor as QSPToolbox (`DirectWeights`)."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from qspx.vpop.diagnostics import effective_size
-from qspx.vpop.dual import DualSolution, solve_dual
+from qspx.vpop.dual import DualSolution
+from qspx.vpop.gqspsim import published_weights
 from qspx.vpop.outputs import PopulationError
+from qspx.vpop.programme import least_squares
 from qspx.vpop.weighting import AbstractWeighting
-
-
-def least_squares(x: np.ndarray, y: np.ndarray, s: np.ndarray, epsilon: float, cap: float) -> DualSolution:
-    """Weights (subjects,) for features `x` (subjects, features), targets `y` and variances `s` (features,)."""
-    n = len(x)
-    a = np.column_stack([x, np.ones(n)])
-    b = np.append(y, 1.0)
-    penalty = np.diag(np.append(s, 0.0))
-    epsilon = epsilon * n  # of order one for equal weights
-
-    def dual(v):
-        t = a @ v
-        w = np.clip(t / epsilon, 0.0, cap)
-        free = (t > 0) & (t < cap * epsilon)
-        value = (t * w - 0.5 * epsilon * w**2).sum() - v @ b + 0.5 * v @ penalty @ v
-        curvature = (a[free].T @ a[free]) / epsilon + penalty
-        # where no weight is free the plane is flat: a trace of curvature lets the step go on
-        curvature += 1e-12 * (np.trace(curvature) + n / epsilon) * np.eye(len(v))
-        return float(value), a.T @ w - b + penalty @ v, curvature, w
-
-    start = np.zeros(len(b))
-    start[-1] = epsilon / n
-    return solve_dual(dual, start, tolerance=3e-11, steps=500)
 
 
 @dataclasses.dataclass(frozen=True)
 class QuadraticProgramme(AbstractWeighting):
-    """As gQSPSim (Hosseini 2020, doi 10.1002/psp4.12494): S = diag(0.1 |Y| + 1e-3), no weight above 1 / `least`. Means
-    and second moments are both matched here.
+    """As gQSPSim (Hosseini 2020, doi 10.1002/psp4.12494): S = diag(0.1 |Y| + 1e-3), no weight above 1 / `least`.
+
+    By default for the features of any targets, which have no unit: of a `MeanSd`, mean and second moment are both
+    matched. `published=True` takes gQSPSim's own equations, for comparison: on the raw scale, of a `MeanSd`
+    E[(x - mean)²] = SD² alone, so that its mean may be off; shares of bins within 5 %. See `qspx.vpop.gqspsim`.
 
     Args:
         least: effective number of patients below which the weights cannot concentrate.
         epsilon: weight of evenness.
+        published: gQSPSim's equations instead of the targets' features; needs MeanSd, Mean, Bins or Quantiles.
+        second_step: its second programme, which evens the weights out while every equation stays within 2.5 % of what
+            the first achieved.
+
+    `details`: steps, slope, whether converged (bands that contradict each other do not), and the `equations` where they
+    are the published ones.
     """
 
     least: int = 20
     epsilon: float = 1e-6
+    published: bool = False
+    second_step: bool = False
 
     def __post_init__(self):
         if not self.least >= 1:
             raise PopulationError(f"Argument `least` must be at least one patient, but is {self.least}.")
         if not 0 < self.epsilon < np.inf:
             raise PopulationError(f"Argument `epsilon` must be finite and > 0, but is {self.epsilon}.")
+        if self.second_step and not self.published:
+            raise PopulationError("Argument `second_step` is of gQSPSim's equations; give `published=True` with it.")
 
     def weigh(self, cloud, key):
         if len(cloud) < self.least:
             raise PopulationError(f"{len(cloud)} patients cannot have weights of at most 1/{self.least}.")
+        if self.published:
+            found, labels = published_weights(cloud, self.epsilon, 1.0 / self.least, self.second_step)
+            about = {"steps": found.steps, "slope": found.slope, "converged": found.converged}
+            return found.weights, {**about, "equations": list(labels)}
         f = cloud.features()
         found = least_squares(f.matrix, f.target, 0.1 * np.abs(f.target) + 1e-3, self.epsilon, 1.0 / self.least)
         return found.weights, {"steps": found.steps, "slope": found.slope, "converged": found.converged}
@@ -94,16 +85,33 @@ class DirectWeights(AbstractWeighting):
         def at(log_epsilon):
             return least_squares(f.matrix, f.target, 1e-3 * s, 10.0**log_epsilon, 1.0)
 
-        low, high = -4.0, 6.0
-        found = at(low)
-        if effective_size(found.weights) < self.floor:
-            best = at(high)
-            while high - low > 1e-6 and effective_size(best.weights) > self.floor * (1 + 1e-4):
-                middle = 0.5 * (low + high)
-                found = at(middle)
-                if effective_size(found.weights) >= self.floor:
-                    high, best = middle, found
-                else:
-                    low = middle
-            found = best
+        found = _least_even(at, self.floor)
+        if found is None:  # nothing but equal weights is even enough
+            return np.ones(len(cloud)), {"steps": 0, "slope": 0.0, "converged": True, "equal": True}
         return found.weights, {"steps": found.steps, "slope": found.slope, "converged": found.converged}
+
+
+def _least_even(at: Callable[[float], DualSolution], floor: float) -> DualSolution | None:
+    """The solution with the least log10 epsilon (found by bisection) whose effective number is at least `floor`; None
+    where there is none up to 1e14, where all weights are equal to rounding."""
+
+    def even(solution: DualSolution) -> bool:
+        return solution.converged and effective_size(solution.weights) >= floor
+
+    low, high = -4.0, -4.0
+    best = at(low)
+    if effective_size(best.weights) >= floor:
+        return best
+    while not even(best):
+        low, high = high, high + 2.0
+        if high > 14.0:
+            return None
+        best = at(high)
+    while high - low > 1e-6 and effective_size(best.weights) > floor * (1 + 1e-4):
+        middle = 0.5 * (low + high)
+        found = at(middle)
+        if even(found):
+            high, best = middle, found
+        else:
+            low = middle
+    return best

@@ -89,7 +89,8 @@ def violation_score(problem: PopulationProblem, values: np.ndarray) -> np.ndarra
         width = np.where(both, 0.5 * (high - low), np.where(known > 0, known, 1.0))
         scale = np.where(both, np.maximum(np.abs(0.5 * (low + high)), width), width)
     h = values[:, [problem.simulator.names.index(k) for k in names]]
-    outside = np.maximum(0.0, np.maximum(h - high, low - h))
+    with np.errstate(invalid="ignore"):  # an event that never comes is not above a bound that there is not
+        outside = np.maximum(0.0, np.maximum(np.where(h <= high, 0.0, h - high), low - h))
     score = ((outside**2 + 2 * width * outside) / scale**2).sum(axis=1)
     return np.where(np.isfinite(score), score, np.inf)
 

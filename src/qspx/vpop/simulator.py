@@ -25,10 +25,12 @@ from qspx.vpop.outputs import Outputs, PopulationError
 
 
 class AbstractSimulator(abc.ABC):
-    """What becomes of patients. `model` and `names` (of the outputs) are attributes or properties of a subclass."""
+    """What becomes of patients. `model` and `names` (of the outputs) are attributes or properties of a subclass;
+    `events`, where there are any, those of the names that are times of an event, inf for patients who never have it."""
 
     model: AbstractModel
     names: tuple[str, ...]
+    events: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def traced(self, theta: Any) -> tuple[Any, Any]:
@@ -47,7 +49,7 @@ class AbstractSimulator(abc.ABC):
         values = np.full((len(cohort), len(self.names)), np.nan)
         if todo.any():
             values[todo], status[todo] = in_blocks(self.compiled, cohort.theta[todo])
-        return Outputs(dataclasses.replace(cohort, status=status), self.names, values)
+        return Outputs(dataclasses.replace(cohort, status=status), self.names, values, events=self.events)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

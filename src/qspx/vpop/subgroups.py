@@ -65,10 +65,14 @@ class Given(AbstractTarget):
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.name, *dict.fromkeys(n for t in self.targets for n in t.names if n != self.name))
 
+    def _inside(self, x: np.ndarray) -> np.ndarray:
+        # the time of an event that never comes is inf, and within a range that ends there
+        return (x >= self.within[0]) & ((x < self.within[1]) | (self.within[1] == np.inf))
+
     def _parts(self, values: np.ndarray) -> tuple[np.ndarray, list[tuple[AbstractTarget, np.ndarray]]]:
         """Who is inside, and each target with the outputs of those inside."""
         x = values[:, 0]
-        inside = (x >= self.within[0]) & (x < self.within[1])
+        inside = self._inside(x)
         if not inside.any():
             raise PopulationError(
                 f"none of {len(x)} patients has {self.group}; they reach from {x.min():g} to {x.max():g}. Draw from a "
@@ -87,7 +91,7 @@ class Given(AbstractTarget):
 
     def looks(self, values):
         x = values[:, 0]
-        inside = (x >= self.within[0]) & (x < self.within[1])
+        inside = self._inside(x)
         share = Features(inside[:, None].astype(float), np.array([self.share]), np.zeros((1, 1)), (self.group,))
         if inside.any():
             return share, *(look for t, mine in self._parts(values)[1] for look in t.looks(mine))

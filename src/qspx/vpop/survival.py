@@ -17,7 +17,8 @@ class Survival(AbstractTarget):
     The covariance is Greenwood's, S(s) S(t) G(min(s, t)), with G from whichever of these is given; nothing: exact.
 
     Args:
-        name: the output that is the time of the event, beyond the last time where there is none.
+        name: the output that is the time of the event, inf (or beyond the last time) where there is none.
+            Name such an output among the `events` of the simulator or of `Outputs`, so that survivors are kept.
         times: increasing, shape (k,).
         surviving: share without the event beyond each, shape (k,), not increasing, between 0 and 1.
         n: people, all followed up (none censored before the last time).

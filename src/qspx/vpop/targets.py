@@ -43,7 +43,7 @@ class AbstractTarget(abc.ABC):
 
     @abc.abstractmethod
     def features(self, values: np.ndarray) -> Features:
-        """For outputs `values` (subjects, names), all finite."""
+        """For outputs `values` (subjects, names), all finite, except that the time of an event may be inf."""
 
     def looks(self, values: np.ndarray) -> tuple[Features, ...]:
         """The same features in the same order, each of the patients that it speaks of, with its own target: what says
@@ -68,8 +68,9 @@ def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     for target, part in zip(targets, parts, strict=True):
         if bad := int((~np.isfinite(part.matrix).all(axis=1)).sum()):
             raise PopulationError(
-                f"{bad} patients cannot be compared with the target of {target.names}: an output is not positive, or "
-                "too large, where its logarithm or its square is needed. Bound it in `plausibility`."
+                f"{bad} patients cannot be compared with the {type(target).__name__} of {target.names}: an output is "
+                "not positive, or too large, where its logarithm or its square is needed. Bound it in `plausibility`. "
+                "An event that never comes (inf) has no mean: give a Survival, Bins or Quantiles of its time."
             )
     sizes = [len(p.target) for p in parts]
     covariance = np.zeros((sum(sizes), sum(sizes)))
@@ -239,8 +240,9 @@ class Bins(AbstractTarget):
 
 
 def in_bins(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """One column per bin, 1 where x is in it (lower edge included), shape (n, bins)."""
-    return ((x[:, None] >= edges[:-1]) & (x[:, None] < edges[1:])).astype(float)
+    """One column per bin, 1 where x is in it (lower edge included), shape (n, bins). An infinite x, an event that never
+    comes, is in the bin that ends there."""
+    return ((x[:, None] >= edges[:-1]) & ((x[:, None] < edges[1:]) | (edges[1:] == np.inf))).astype(float)
 
 
 def Quantiles(name: str, levels: Numbers, values: Numbers, n: float | None = None) -> Bins:
