@@ -48,8 +48,8 @@ def line(rows, target, size, method):
     r["effective"] = f"{rows['effective'].mean():,.0f} ({100 * share.mean():.1f} %)"
     r["ΣKS normal"] = mean_sd(rows["ks_sum[normal]"])
     if target == "normal":
-        known = PUBLISHED.get(method, {}).get(size)
-        r["published"] = f"{known[0]:g} ± {known[1]:g}" if known else ""
+        paper = PUBLISHED.get(method, {}).get(size)
+        r["published"] = f"{paper[0]:g} ± {paper[1]:g}" if paper else ""
         r["median selection"] = mean_sd(rows["ks_median"])
     r["ΣKS rows"] = mean_sd(rows["ks_sum[rows]"])
     r["ΣKS rounded"] = mean_sd(rows["ks_sum[rounded]"])
@@ -61,11 +61,13 @@ def line(rows, target, size, method):
     r["reached"] = percent(rows["reached"]) if np.isfinite(rows["reached"]).any() else ""
     gradients = " (+ gradients)" if (rows["gradients"] > 0).any() else ""
     r["evaluations"] = f"{rows['evaluations'].mean():,.0f}{gradients}"
-    for name, column in (("CPU s", "cpu_seconds"), ("wall s", "seconds")):
-        r[name] = f"{rows[column].median():.0f}" if rows[column].median() >= 10 else f"{rows[column].median():.1f}"
-    r["compiling s"] = f"{rows['compile_seconds'].max():.0f}"
-    r["memory GB"] = f"{rows['peak_memory_gb'].max():.1f}"
+    r["CPU s"], r["wall s"] = known(rows["cpu_seconds"].median()), known(rows["seconds"].median())
+    r["compiling s"], r["memory GB"] = known(rows["compile_seconds"].max()), known(rows["peak_memory_gb"].max())
     return r
+
+
+def known(x):
+    return "" if np.isnan(x) else f"{x:.0f}" if x >= 10 else f"{x:.1f}"
 
 
 def markdown(lines):
@@ -103,7 +105,7 @@ def tables(rows, screening):
 
 
 def _texts(record):
-    return {k: f"{v:,}" if isinstance(v, int) else str(v) for k, v in record.items()}
+    return {k: f"{v:,}" if isinstance(v, int) else f"{v:.5f}" if isinstance(v, float) else v for k, v in record.items()}
 
 
 def main():

@@ -87,5 +87,6 @@ def test_patients_are_found_once_for_methods_that_share_a_sampler(plain):
     np.testing.assert_array_equal(table["patients"], [50, 50, 25, 25, 100, 100, 50, 50])
     assert (table["strictly_plausible"] == 0.5).all()
     assert (table[["seconds", "cpu_seconds", "peak_memory_gb"]] > 0).all(axis=None)
+    assert table["method"].tolist() == 2 * ["all", "all", "strict", "strict"] and table["seed"].tolist() == 4 * [0, 1]
     made = Recipe("strict", sampler, Equal()).make(problem, 50, 0)
     assert len(made) == table.loc[2, "with_weight"] == pytest.approx(made.effective_size)

@@ -190,6 +190,7 @@ def _numbers(problem: PopulationProblem, vpop: VirtualPopulation, laws: Mapping[
     for name, law in laws.items():
         numbers = vpop.diagnostics(law)
         keys = ("ks_sum", "ks_over_noise", "energy", "energy_white", "correlation_error", "spearman_error")
+        keys += ("energy_over_noise", "energy_white_over_noise")
         keys += ("mean_error", "sd_error")
         row |= {f"{key}[{name}]": numbers[key] for key in keys}
         z = law.scores(vpop.outputs.columns(law.names)[usable])

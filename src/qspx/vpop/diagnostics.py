@@ -13,6 +13,7 @@ from qspx.vpop.laws import AbstractLaw
 if TYPE_CHECKING:
     from qspx.vpop.problem import PopulationProblem
 
+MOST_PATIENTS = 8000  # that energy distances are measured of
 MOST_PEOPLE = 3000  # that energy distances and rank correlations are measured to
 KS_MEAN = 0.8687  # mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2
 
@@ -83,22 +84,35 @@ def _mid_shares(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return found
 
 
-def energy_distance(x: np.ndarray, weights: np.ndarray, y: np.ndarray, most: int = 1500) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| of weighted points `x` (n, M) and points `y` (m, M); unbiased for equal
-    weights. From at most `most` of each (every k-th; weights are kept)."""
-    x, w, y = x[:: -(-len(x) // most)], weights[:: -(-len(x) // most)], y[:: -(-len(y) // most)]
-    w = w / w.sum()
+def energy_distance(x: np.ndarray, weights: np.ndarray, y: np.ndarray) -> float:
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'| between weighted points `x` (n, M) and points `y` (m, M), each a distribution
+    as it stands: zero where they are the same, never negative. A sample is further away from what it was drawn from
+    the smaller it is: see `energy_noise_floor`. Of more than 8,000 points of `x` every k-th is used."""
+    x, w = _thinned(x, weights)
     v = np.full(len(y), 1 / len(y))
-    cross = w @ _distances(x, y) @ v
-    own = w @ _distances(x, x) @ w / max(1 - (w**2).sum(), 1e-300)
-    theirs = v @ _distances(y, y) @ v / max(1 - (v**2).sum(), 1e-300)
-    return float(2 * cross - own - theirs)
+    # rounding may leave a difference of nothing below zero
+    return max(2 * _mean_distance(x, w, y, v) - _mean_distance(x, w, x, w) - _mean_distance(y, v, y, v), 0.0)
 
 
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def energy_noise_floor(weights: np.ndarray, y: np.ndarray) -> float:
+    """Expected `energy_distance` of an independent sample with these weights from where the people `y` (m, M) were
+    drawn: E|Y - Y'| (1/effective size + 1/m). Weights that were fitted to the people may be well below it."""
+    _, w = _thinned(weights, weights)
+    v, m = np.full(len(y), 1 / len(y)), len(y)
+    return _mean_distance(y, v, y, v) * m / max(m - 1, 1) * (1 / effective_size(w) + 1 / m)
+
+
+def _thinned(x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    every = -(-len(x) // MOST_PATIENTS)
+    w = weights[::every]
+    return x[::every], w / w.sum()
+
+
+def _mean_distance(a: np.ndarray, u: np.ndarray, b: np.ndarray, v: np.ndarray, block: int = 1000) -> float:
+    """Mean distance between weighted points, a block of rows at a time."""
     from scipy.spatial.distance import cdist
 
-    return cdist(a, b)
+    return float(sum(u[i : i + block] @ (cdist(a[i : i + block], b) @ v) for i in range(0, len(a), block)))
 
 
 def chain_size(chain: np.ndarray) -> float:
@@ -161,6 +175,8 @@ def law_distances(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> 
     `mean_error` and `sd_error` are the largest over outputs, of standardised logarithms: the mean in standard
     deviations of the people, and the standard deviation over theirs, less one. An output that is not positive has a
     logarithm of minus infinity: its KS distance is as it is, and all that needs the size of logarithms is infinite.
+    `..._over_noise`: over what an independent sample of the same effective size is expected to have; about one for a
+    sample, below one for weights that were fitted.
     """
     z, w = law.scores(values), weights / weights.sum()
     people = law.draws(min(MOST_PEOPLE, law.size), np.random.default_rng(0))
@@ -169,12 +185,14 @@ def law_distances(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> 
     found = {**{f"ks_{n}": float(k) for n, k in zip(law.names, ks, strict=True)}, "ks_sum": float(ks.sum())}
     found["ks_over_noise"] = found["ks_sum"] / ks_noise_floor(effective_size(w), len(ks))
     if not np.isfinite(z).all():
-        keys = ("energy", "energy_white", "mean_error", "sd_error", "correlation_error", "spearman_error")
+        keys = ("energy", "energy_white", "energy_over_noise", "energy_white_over_noise", "mean_error", "sd_error")
+        keys += ("correlation_error", "spearman_error")
         return found | dict.fromkeys(keys, math.inf)
     mean = w @ z
+    for key, x, y in (("energy", z, people), ("energy_white", z @ white, people @ white)):
+        found[key] = energy_distance(x, w, y)
+        found[f"{key}_over_noise"] = found[key] / energy_noise_floor(w, y)
     return found | {
-        "energy": energy_distance(z, w, people),
-        "energy_white": energy_distance(z @ white, w, people @ white),
         "mean_error": float(np.abs(mean).max()),
         "sd_error": float(np.abs(np.sqrt(w @ (z - mean) ** 2) - 1).max()),
         "correlation_error": correlation_error(law, z, w),
@@ -192,7 +210,7 @@ def scores_of(law: AbstractLaw, values: np.ndarray, weights: np.ndarray) -> dict
 
 def split_noise(law: AbstractLaw, splits: int = 20, most: int = 1000) -> dict[str, float]:
     """How far two halves of the people are from each other, over random splits: mean of the sum of KS distances, and of
-    the size of energy distances (`ks_noise`, `energy_noise`, `energy_white_noise`). Of at most `most` people."""
+    energy distances (`ks_noise`, `energy_noise`, `energy_white_noise`). Of at most `most` people."""
     rng = np.random.default_rng(0)
     people = law.draws(min(most, law.size), rng)
     white = np.linalg.inv(np.linalg.cholesky(law.correlation)).T
@@ -201,7 +219,7 @@ def split_noise(law: AbstractLaw, splits: int = 20, most: int = 1000) -> dict[st
         mixed = people[rng.permutation(len(people))]
         a, b = mixed[:half], mixed[half:]
         ks = np.sum([np.asarray(ks_2samp(a[:, j], b[:, j], method="asymp"))[0] for j in range(people.shape[1])])
-        energies = (abs(energy_distance(x, np.ones(half), y)) for x, y in ((a, b), (a @ white, b @ white)))
+        energies = (energy_distance(x, np.ones(half), y) for x, y in ((a, b), (a @ white, b @ white)))
         found.append([ks, *energies])
     keys = ("ks_noise", "energy_noise", "energy_white_noise")
     return dict(zip(keys, np.mean(found, axis=0).tolist(), strict=True))

@@ -48,7 +48,7 @@ def held_out_targets(problem: PopulationProblem, held_out: HeldOut) -> dict[str,
 def held_out_scores(vpop: VirtualPopulation, name: str, targets: Sequence[AbstractTarget]) -> dict[str, float]:
     """Columns `...[name]`. Of a law: `ks_sum`, `energy` (and whitened), `mean_error` and `sd_error` (largest over
     outputs, of standardised logarithms). Of summaries: `feature_error`, the largest difference of a share, or of a mean
-    in standard deviations, and `missed`, how many features are further off than three standard errors plus 0.02."""
+    in standard deviations, and `missed`, how many features are not reached (`VirtualPopulation.target_table`)."""
     row: dict[str, float] = {}
     summaries = [t for t in targets if not isinstance(t, AbstractLaw)]
     for law in (t for t in targets if isinstance(t, AbstractLaw)):
