@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import qspx
@@ -18,6 +19,16 @@ BOUNDS = {
     "PCA0": (20.0, 200.0),
     "kout": (0.002, 2.0),
     "IC50": (0.05, 20.0),
+}
+FAR = {  # from the estimates: about three times in V, else three to seven times
+    "ka": 4.0,
+    "CL": 0.6,
+    "V": 25.0,
+    "kout": 0.2,
+    "IC50": 5.0,
+    "cp_add": 2.0,
+    "cp_prop": 0.5,
+    "pca_add": 20.0,
 }
 
 
@@ -46,9 +57,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="warfarin.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/nlme_warfarin"))
     parser.add_argument("--replicates", type=int, default=200)
+    parser.add_argument("--far", action="store_true", help="start far from the estimates")
     arguments = parser.parse_args()
     qspx.enable_x64()
-    fit = nlme.fit_population(problem(arguments.data), out=arguments.out / "search")
+    data = problem(arguments.data)
+    x = data.coordinates(FAR, np.diag(np.full(len(BOUNDS), 0.09))) if arguments.far else None
+    fit = nlme.fit_population(data, x=x, out=arguments.out / "search")
     check = nlme.write_results(fit, arguments.out, replicates=arguments.replicates)
     print(fit)
     print(f"{100 * check.share_inside:.0f} % of the observed percentiles lie inside their 95 % intervals")

@@ -9,6 +9,7 @@ from qspx._errors import CalibrationError
 from qspx.calibrate.combinations import invariants, simplest, whole
 from qspx.calibrate.estimated import Estimated
 from qspx.calibrate.identifiability import identifiability
+from qspx.calibrate.information import side_of_bound
 
 WIDE = (1e-2, 1e2)
 SEEN = [1.0, 2.0, 1.5, 0.7]
@@ -111,3 +112,20 @@ def test_names_of_combinations():
     mixed = np.array([[1, 1, 0, 0], [0, 0, 1, -1]]).T @ np.array([[0.6, 0.8], [-0.8, 0.6]])
     found = simplest(mixed)
     assert sorted(np.count_nonzero(np.abs(found) > 1e-12, axis=0)) == [2, 2]
+
+
+def test_a_logit_at_its_bound_is_at_a_bound_and_not_without_influence():
+    """The flat end of the logistic curve says nothing about what is measured."""
+    objective = still(on("log", "a") + [Estimated("F", (0.05, 1.0), scale="logit")], lambda v: v[0] * v[1], SEEN)
+    for x in (20.0, -20.0):
+        found = identifiability(objective, np.array([0.0, x]), points=4)
+        assert found.verdicts["F"] == "bound" and not found.combinations
+        assert "no influence" not in str(found) and np.isnan(found.information.interval()[1]).all()
+    np.testing.assert_array_equal(side_of_bound(objective, np.array([[0.0, 20.0], [0.0, -20.0], [0.0, 5.0]])).T,
+                                  [[0, 0, 0], [1, -1, 0]])  # fmt: skip
+
+
+def test_a_logit_whose_interval_covers_its_range_is_weak():
+    """Four values with sd 0.5 have a mean with sd 0.25: an interval of 1 against ranges of 0.45 and of 9."""
+    for bounds, verdict in (((0.8, 1.25), "weak"), ((0.1, 9.1), "identifiable")):
+        assert judged([Estimated("F", bounds, scale="logit")], lambda v: v[0], [1.0]).verdicts == {"F": verdict}

@@ -73,6 +73,8 @@ def test_measurement_table(tmp_path, row, match):
         ("A * scaling", "1", "neither the model nor a table has the name `scaling`"),
         ("A", "noiseParameter1_obs_a", "measurements.tsv, line 2, `noiseParameters`.*1 placeholders.*but 0 are given"),
         ("observableParameter1_obs_a * A", "1", "line 2, `observableParameters`.*1 placeholders"),
+        ("A", "-0.5", "observables.tsv, line 2, `noiseFormula`: the standard deviation must be > 0, but is -0.5"),
+        ("A", "2 * b0", "observables.tsv, line 2, `noiseFormula`: the standard deviation must be > 0, but is 0"),
     ],
 )
 def test_observable_table(tmp_path, formula, noise, match):
@@ -149,3 +151,20 @@ def test_a_nominal_value_outside_its_bounds(tmp_path):
     with pytest.warns(PetabWarning, match="parameters.tsv, line 2, `nominalValue`: k1 = 0.5 lies outside its bounds"):
         found = load_petab(path)
     assert found.nominal == [0.5] and found.estimated[0].value is None
+
+
+def test_a_standard_deviation_of_a_measurement_that_is_not_positive(tmp_path):
+    head = (*ONE[0], "noiseParameters")
+    refused(
+        tmp_path,
+        InterchangeError,
+        "measurements.tsv, line 3, `noiseParameters`: the standard deviation must be > 0, but is -1",
+        observables=[OBSERVABLES[0], ("obs_a", "A", "noiseParameter1_obs_a")],
+        measurements=[head, (*ONE[1], 0.1), ("obs_a", "c0", 2, 0.6, -1)],
+    )
+
+
+def test_copied_measurements_are_said_and_kept(tmp_path):
+    path = problem(tmp_path, parameters=parameter_table(k1=0.8), measurements=[*ONE, ("obs_a", "c0", 2, 0.6), ONE[1]])
+    with pytest.warns(PetabWarning, match="measurements.tsv, line 4: it is a copy of line 2.*`replicateId`"):
+        assert len(load_petab(path).measurements) == 3

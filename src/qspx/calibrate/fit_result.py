@@ -18,7 +18,7 @@ from qspx.calibrate.fit_status import FitStatus, fit_ledger
 from qspx.calibrate.fit_store import FitStore
 from qspx.calibrate.fit_text import fit_text, not_converged
 from qspx.calibrate.identifiability import Identifiability, identifiability
-from qspx.calibrate.information import Information
+from qspx.calibrate.information import Information, side_of_bound
 from qspx.calibrate.laplace import Laplace, laplace
 from qspx.calibrate.objective import Objective, Predictions
 from qspx.calibrate.profile import Profiles, profile
@@ -27,8 +27,6 @@ from qspx.distributions import Joint
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AT_BOUND = 1e-6  # share of the box within which a parameter counts as on its bound
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,8 +96,7 @@ class Fit:
     @property
     def at_bound(self) -> np.ndarray:
         """-1 where `x` is on its lower bound, 1 on its upper, else 0, shape (estimated,)."""
-        place = self.search.place[self.order[0]]
-        return np.where(place <= AT_BOUND, -1, np.where(place >= 1 - AT_BOUND, 1, 0))
+        return side_of_bound(self.objective, self.x)
 
     @functools.cached_property
     def information(self) -> Information:

@@ -7,7 +7,7 @@ This is a local statement about these measurements, with their times and noise, 
 same is looked at in some points nearby, to tell a property of the model from a coincidence. A combination that is
 unseen in all of them is unidentifiable for reasons of structure as far as numbers can tell: a proof needs algebra
 (differential algebra, for instance StructuralIdentifiability.jl). A parameter may also be seen, but so faintly that its
-interval is wider than its bounds: practically unidentifiable, which better data would mend; see its profile.
+interval is as wide as its bounds: practically unidentifiable, which better data would mend; see its profile.
 
 Sloppiness and rank: Rothenberg, Econometrica 39:577 (1971), doi:10.2307/1913267. Structural against practical: Raue et
 al., Bioinformatics 25:1923 (2009), doi:10.1093/bioinformatics/btp358.
@@ -77,8 +77,7 @@ class Identifiability:
     def verdicts(self) -> dict[str, str]:
         """For each parameter: "identifiable", "weak", "combination", "none" or "bound"."""
         info = self.information
-        box = info.objective.box
-        wide = 2 * z_of(0.95) * info.se > box[:, 1] - box[:, 0]
+        wide = _wide(info)
         alone = {c.names[0] for c in self.combinations if c.kind == "none"}
         involved = {name for c in self.combinations for name in c.names}
         found = {}
@@ -140,7 +139,7 @@ class Identifiability:
 
 _SAID = {
     "identifiable": "identifiable",
-    "weak": "seen, but so faintly that the 95 % interval is wider than the bounds (practically not identifiable)",
+    "weak": "seen, but so faintly that the 95 % interval is as wide as the bounds (practically not identifiable)",
     "combination": "not identifiable alone",
     "none": "no influence",
     "bound": "at a bound, not judged",
@@ -189,6 +188,16 @@ def identifiability(
     places = np.concatenate([x[None], near[ok]]) if points else x[None]
     found = _named(objective, places, spectra, free)
     return Identifiability(info, found, tuple(s.rank for s in spectra), int(points - ok.sum()))
+
+
+def _wide(info: Information) -> np.ndarray:
+    """Which 95 % intervals are as wide as the bounds: wider on the estimation scale, or, on a logit, which has none
+    there, over more than 95 % of the range, as one would be that is drawn from it uniformly. Shape (estimated,)."""
+    box, estimated = info.objective.box, info.objective.estimated
+    ends, bounds = info.interval(0.95), np.array([e.bounds for e in estimated])
+    logit = np.array([e.scale == "logit" for e in estimated])
+    share = (ends[:, 1] - ends[:, 0]) / (bounds[:, 1] - bounds[:, 0])
+    return np.where(logit, share > 0.95, 2 * z_of(0.95) * info.se > box[:, 1] - box[:, 0])
 
 
 def _named(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from qspx._errors import CalibrationError
 from qspx.calibrate.lanes import in_lanes
@@ -25,7 +25,7 @@ from qspx.calibrate.spectrum import RANK_AT, Spectrum, spectrum
 if TYPE_CHECKING:
     import pandas as pd
 
-_NEAR = 1e-6  # of the box: nearer than this to a bound is at the bound
+_NEAR = 1e-6  # of the range between the bounds: nearer than this to one is at it
 _INVOLVED = 1e-6  # squared share of a parameter in the unseen directions above which its own value is not determined
 
 
@@ -174,9 +174,20 @@ def checked_point(objective: Objective, x: np.ndarray) -> np.ndarray:
 
 def at_bound(objective: Objective, x: np.ndarray) -> np.ndarray:
     """Which coordinates lie at a bound, shape of `x` (..., estimated)."""
+    return side_of_bound(objective, x) != 0
+
+
+def side_of_bound(objective: Objective, x: np.ndarray) -> np.ndarray:
+    """-1 where a coordinate lies at its lower bound, 1 at its upper, else 0, shape of `x` (..., estimated).
+
+    A search on a logit only comes closer and closer to a bound, ever flatter: there the parameter itself counts, which
+    would else look as if it had no influence.
+    """
     low, high = objective.box.T
-    near = _NEAR * (high - low)
-    return (x <= low + near) | (x >= high - near)
+    logit = np.array([e.scale == "logit" for e in objective.estimated])
+    above = np.where(logit, expit(x), (x - low) / (high - low))
+    below = np.where(logit, expit(-x), (high - x) / (high - low))
+    return np.where(above <= _NEAR, -1, np.where(below <= _NEAR, 1, 0))
 
 
 def slope(objective: Objective, x: np.ndarray) -> np.ndarray:

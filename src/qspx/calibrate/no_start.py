@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from qspx._status import STATUS_ADVICE, Status
+from qspx.calibrate.information import named_values
 from qspx.calibrate.search import Evaluator
 
 LOOKED_AT = 32  # candidates
@@ -29,8 +30,9 @@ def why_no_start(evaluator: Evaluator, candidates: np.ndarray) -> str:
     if len(solved):
         lines += _of_solved(evaluator, x[solved])
     lines.append(
-        "Look at one of them with `objective.predict(x)` (status of each run, prediction and sd of each measurement); "
-        "narrow the bounds of the parameters, or start where the model is known to run: StartsAround(n)."
+        f"Look at one of them, for example {named_values(o, x[0])}, with `predict` of the problem (status of each run, "
+        "prediction and sd of each measurement); narrow the bounds of the parameters, or start where the model is "
+        "known to run: StartsAround(n)."
     )
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ from qspx.calibrate.noise import (
 )
 from qspx.calibrate.objective import Formula, Group
 from qspx.interchange.errors import InterchangeError
-from qspx.interchange.expression import Expr
+from qspx.interchange.expression import Expr, number, refolded
 from qspx.interchange.sbml import SbmlModel
 from qspx.petab.conditions import Conditions
 from qspx.petab.formula import compiled, read_formula
@@ -70,8 +70,21 @@ def _group(
     local = [n for n in names if n not in outputs]
     count = {kind: _most(kind, key, names) for kind in ("observable", "noise")}
     values = [_local_values(local, key, count, r, row, conditions) for r in measured]
+    _require_scatter(sd, local, values, measured, row)
     formula = _evaluated(conditions.sbml, prediction, sd, [n for n in names if n in outputs], local)
     return Group(rows, formula, Assigned.of(values, conditions.table.names, len(local)), noise)
+
+
+def _require_scatter(
+    sd: Expr, local: Sequence[str], values: Sequence[Sequence[float | str]], measured: Sequence[Row], row: Row
+) -> None:
+    """Raise `InterchangeError` for a standard deviation that is not positive, where it is known before any run."""
+    for r, given in zip(measured, values, strict=True):
+        numbers = {n: number(v) for n, v in zip(local, given, strict=True) if not isinstance(v, str)}
+        known = refolded(sd.with_names(numbers)).known
+        if known is not None and not known > 0:
+            place = (r, "noiseParameters") if r.get("noiseParameters") else (row, "noiseFormula")
+            raise place[0].error(place[1], f"the standard deviation must be > 0, but is {known:g}")
 
 
 def formula_in(row: Row, column: str, conditions: Conditions) -> Expr:

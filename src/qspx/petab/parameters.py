@@ -17,7 +17,8 @@ from qspx.petab.tables import Row
 
 
 class PetabWarning(UserWarning):
-    """Something in the tables of a PEtab problem that can be computed, but that PEtab does not allow."""
+    """Something in the tables of a PEtab problem that can be computed, but that PEtab does not allow, or that looks
+    like a mistake."""
 
 
 _SCALES = ("lin", "log", "log10")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from qspx.petab.experiments import design_of
 from qspx.petab.jumps import warn_of_jumps
 from qspx.petab.observables import formula_in, groups_of
 from qspx.petab.overrides import with_overrides
-from qspx.petab.parameters import ParameterTable, read_parameters
+from qspx.petab.parameters import ParameterTable, PetabWarning, read_parameters
 from qspx.petab.switches import Switches, with_switches
 from qspx.petab.tables import Row, Tables, read_tables
 
@@ -169,8 +170,8 @@ def load_petab(
         NotSupported: for what PEtab or SBML allow and qspx does not take, with its place: events, other versions, and
             what `load_sbml` refuses.
 
-    Warns (`PetabWarning`) of nominal values outside their bounds, and (`GradientWarning`) where rates jump at a
-    threshold of a state: then the gradient lacks a part.
+    Warns (`PetabWarning`) of nominal values outside their bounds and of copied measurements, and (`GradientWarning`)
+    where rates jump at a threshold of a state: then the gradient lacks a part.
     """
     require_libsbml()
     if integrator is not None:
@@ -182,6 +183,7 @@ def load_petab(
     rows = tables.measurements
     value, times = (np.array([row.number(column) for row in rows]) for column in ("measurement", "time"))
     last = times[np.isfinite(times)].max(initial=0.0)
+    _warn_of_copies(rows)
     within = settled_within if settled_within is not None else 1e6 * (last or 1.0)
     design = design_of(rows, conditions, switches, settled_within=float(within))
     objective = Objective(
@@ -196,6 +198,23 @@ def load_petab(
         integrator=integrator or AutomaticIntegrator(1e-8, 1e-12),
     )
     return PetabProblem(objective, tables, table, conditions.sbml)
+
+
+def _warn_of_copies(measurements: Sequence[Row]) -> None:
+    """PEtab takes rows that are equal for replicates, which seldom agree in every digit."""
+    first: dict[tuple[tuple[str, str], ...], Row] = {}
+    copies = [
+        (row, same) for row in measurements if (same := first.setdefault(tuple(row.cells.items()), row)) is not row
+    ]
+    if copies:
+        row, same = copies[0]
+        more = f"; so are {len(copies) - 1} others" if len(copies) > 1 else ""
+        warnings.warn(
+            f"{row.file}, line {row.line}: it is a copy of line {same.line}{more}. Each counts as a measurement of its "
+            "own; remove what was measured once, or tell replicates apart by `replicateId`.",
+            PetabWarning,
+            stacklevel=3,
+        )
 
 
 def _model(tables: Tables, table: ParameterTable) -> tuple[Conditions, Switches]:
