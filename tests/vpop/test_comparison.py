@@ -13,6 +13,7 @@ from qspx._status import Status
 from qspx.vpop import (
     AbstractSimulator,
     AbstractWeighting,
+    Given,
     LogNormalLaw,
     MaximumEntropy,
     MeanSd,
@@ -152,3 +153,22 @@ def test_targets_of_patients_without_a_logarithm(outputs_of):
     outputs = outputs_of(np.array([[1.0], [2.0], [-1.0]]), ["y"])
     with pytest.raises(PopulationError, match="1 .*"):
         MaximumEntropy().fit(outputs, [LogNormalLaw(("y",), np.zeros(1), np.ones((1, 1)))], key=0)
+
+
+def test_a_subgroup_may_be_held_out(problem):
+    """By a parameter, and by what fitted targets were grouped by; what is said within it must not be fitted."""
+    grouped = dataclasses.replace(problem, targets=[Given(MeanSd("x", 1.5, 1.0), "b", (-9.0, 0.0), share=0.5)])
+    unseen = {"low": Given(MeanSd("y", 1.5, 1.0), "b", (-9.0, 0.0), share=0.5)}
+    methods = [Recipe("weights", Screening(batch=64), MaximumEntropy())]
+    table = compare(methods, grouped, [0], sizes=[200], laws={}, held_out=unseen, progress=False)
+    assert np.isfinite(table["feature_error[low]"]).all() and "error" not in table
+    fitted = {"low": Given(MeanSd("x", 1.5, 1.0), "b", (0.0, 9.0), share=0.5)}
+    with pytest.raises(PopulationError, match="is fitted"):
+        compare(methods, grouped, [0], laws={}, held_out=fitted, progress=False)
+
+
+def test_a_column_there_is_not_does_not_lose_the_table(problem):
+    methods = [Recipe("weights", Screening(batch=64), MaximumEntropy())]
+    with pytest.warns(UserWarning, match="no columns \\['typo'\\]"):
+        table = compare(methods, problem, [0], sizes=[50], laws={}, columns=["effective", "typo"], progress=False)
+    assert [*table] == ["effective", "typo"] and table["effective"][0] > 1 and np.isnan(table["typo"][0])

@@ -189,3 +189,8 @@ def test_draws_of_one_run_where_runs_differ(problem, approximation):
     assert isinstance(approximation.sample(0, 5), Draws)
     with pytest.raises(qspx._errors.CalibrationError, match="`run` must lie between 0 and 0"):
         PosteriorDraws(approximation, run=1).sample(problem, 5, key=0)
+
+
+def test_every_patient_is_counted_once(problem):
+    known = PosteriorDraws(qspx.Joint({"CL": qspx.LogNormal(2.0, 0.2)})).sample(problem, 50, key=0)
+    assert known.details["evaluations"] == 50

@@ -21,6 +21,7 @@ from qspx.vpop import (
     GaussianLaw,
     LatentMoves,
     LogNormalLaw,
+    Mean,
     MeanSd,
     Plausibility,
     PopulationError,
@@ -281,3 +282,13 @@ def test_nobody_is_picked_twice():
     np.testing.assert_allclose(at_most(weights, 0.25), [0.25] * 4 + [0.0])
     picked = spread_selection(weights, np.arange(5.0)[:, None], 4, 0)
     assert sorted(picked) == [0, 1, 2, 3]
+
+
+def test_a_mean_alone_is_matched():
+    """In standard deviations of the patients, which it does not change by its derivative."""
+    x, w = 2.0 + 3.0 * normal(2048, 1), jnp.ones(2048)
+    r, covariance = mismatch(Mean("x", 5.0, error=0.3), x, w)
+    assert float(r[0]) == pytest.approx((float(x.mean()) - 5.0) / float(x.std()), rel=1e-9)
+    assert float(covariance[0, 0]) == pytest.approx((0.3 / float(x.std())) ** 2, rel=1e-9)
+    slope = jax.grad(lambda v: mismatch(Mean("x", 5.0), v, w)[0][0])(x)
+    np.testing.assert_allclose(slope, 1 / 2048 / float(x.std()), rtol=1e-9)

@@ -309,3 +309,19 @@ def test_a_method_that_returns_nonsense(outputs_of):
         Nonsense().fit(outputs_of(np.ones((3, 1)), ["x"]), [MeanSd("x", 1, 1)], key=0)
     with pytest.raises(PopulationError, match="weights"):
         VirtualPopulation(outputs_of(np.ones((3, 1)), ["x"]), np.array([1.0, np.nan, 0.0]))
+
+
+def test_a_standard_error_beside_mean_and_sd_counts_people():
+    rows = [("A", "x", 0, "MEAN", 5.0, 0.15, None), ("A", "x", 0, "STD", 1.5, None, None)]
+    frame = pd.DataFrame(rows, columns=["Group", "Data", "Time", "Type", "Value1", "Value2", "Data2"])
+    (found,) = targets_from_table(frame, lambda group, time, data: data)
+    assert found.n == pytest.approx(100.0)
+    own = pd.concat([frame, pd.DataFrame([("A", "x", 0, "CORR", 0.4, None, "x")], columns=frame.columns)])
+    with pytest.raises(PopulationError, match="cannot be correlated with itself"):
+        targets_from_table(own, lambda group, time, data: data)
+
+
+def test_targets_may_be_one_or_an_iterator(outputs_of):
+    outputs, target = outputs_of(np.linspace(0.0, 10.0, 50)[:, None], ("x",)), MeanSd("x", 5.0, 2.0)
+    for given in (target, iter([target])):
+        assert MaximumEntropy().fit(outputs, given, key=0).targets == (target,)

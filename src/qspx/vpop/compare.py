@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,9 @@ def compare(
     table = pd.DataFrame([rows[i] for i in range(len(asked))])
     if store:
         store.write_table(table)
-    return pd.DataFrame({c: table[c] for c in columns}) if columns else table
+    if unknown := [c for c in columns if c not in table]:
+        warnings.warn(f"the comparison has no columns {unknown}; it has {[*table.columns]}.", stacklevel=2)
+    return table.reindex(columns=[*columns]) if columns else table
 
 
 def _identity(methods: Sequence[Recipe], problem: PopulationProblem, laws: Any, unseen: Any) -> dict[str, str]:

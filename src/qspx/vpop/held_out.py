@@ -12,6 +12,7 @@ from qspx.vpop.laws import AbstractLaw
 from qspx.vpop.outputs import PopulationError
 from qspx.vpop.population import VirtualPopulation
 from qspx.vpop.problem import PopulationProblem
+from qspx.vpop.subgroups import Given
 from qspx.vpop.targets import AbstractTarget
 
 HeldOut: TypeAlias = Mapping[str, AbstractTarget | Sequence[AbstractTarget]]
@@ -24,7 +25,7 @@ def held_out_targets(problem: PopulationProblem, held_out: HeldOut) -> dict[str,
         PopulationError: if an output is not simulated, or a target of the problem speaks of it.
     """
     found: dict[str, tuple[AbstractTarget, ...]] = {}
-    used = {n for t in problem.targets for n in t.names}
+    used = {n for t in problem.targets for n in _told(t)}
     for name, given in held_out.items():
         targets = (given,) if isinstance(given, AbstractTarget) else tuple(given)
         if not targets or not all(isinstance(t, AbstractTarget) for t in targets):
@@ -32,8 +33,9 @@ def held_out_targets(problem: PopulationProblem, held_out: HeldOut) -> dict[str,
                 f"held out `{name}` must be a target (Rows, LogNormalLaw, MeanSd, Quantiles, ...) or several, but "
                 f"{[type(t).__name__ for t in targets]} was given."
             )
-        outputs = {n for t in targets for n in t.names}
-        if missing := sorted(outputs - set(problem.simulator.names)):
+        outputs = {n for t in targets for n in _told(t)}
+        known = {*problem.simulator.names, *problem.simulator.model.parameters}
+        if missing := sorted({n for t in targets for n in t.names} - known | outputs - set(problem.simulator.names)):
             raise PopulationError(
                 f"held out `{name}`: the simulator does not compute {missing}; it computes {problem.simulator.names}."
             )
@@ -43,6 +45,11 @@ def held_out_targets(problem: PopulationProblem, held_out: HeldOut) -> dict[str,
             )
         found[name] = targets
     return found
+
+
+def _told(target: AbstractTarget) -> set[str]:
+    """Outputs that a target says something of; not what only says who is in a subgroup."""
+    return {n for t in target.targets for n in _told(t)} if isinstance(target, Given) else {*target.names}
 
 
 def held_out_scores(vpop: VirtualPopulation, name: str, targets: Sequence[AbstractTarget]) -> dict[str, float]:

@@ -11,15 +11,16 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from scipy.special import ndtri
 from scipy.stats import norm
 
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.targets import AbstractTarget, Bins, Correlation, MeanSd
+from qspx.vpop.targets import AbstractTarget, Bins, Correlation, Mean, MeanSd
 
 
 @functools.singledispatch
-def mismatch(target: AbstractTarget, values: Any, weights: Any) -> tuple[Any, np.ndarray]:
+def mismatch(target: AbstractTarget, values: Any, weights: Any) -> tuple[Any, Any]:
     """Achieved minus wanted, shape (K,), in standard deviations of the output or as shares of people; and the
     covariance (K, K) of what is wanted, zero where the sample size is not known.
 
@@ -28,8 +29,8 @@ def mismatch(target: AbstractTarget, values: Any, weights: Any) -> tuple[Any, np
     differentiable form."""
     raise PopulationError(
         f"a {type(target).__name__} of {target.names} has no differentiable form, which gradients need. Fit to targets "
-        "that have one (LogNormalLaw, Rows, MeanSd, Bins, Quantiles, Correlation) and give this one to the weighting; "
-        "or register a form for it with `qspx.vpop.mismatch.register`."
+        "that have one (LogNormalLaw, Rows, Mean, MeanSd, Bins, Quantiles, Correlation) and give this one to the "
+        "weighting; or register a form for it with `qspx.vpop.mismatch.register`."
     )
 
 
@@ -40,6 +41,15 @@ def _(target: MeanSd, values, weights):
     size = np.inf if target.n is None else float(target.n)
     r = jnp.stack([(mean[0] - target.mean) / target.sd, sd[0] / target.sd - 1.0])
     return r, np.diag([1 / size, 1 / (2 * size)])
+
+
+@mismatch.register
+def _(target: Mean, values, weights):
+    """In standard deviations of the patients, which are taken as they are: no derivative goes through them."""
+    x = jnp.log(_positive(values)) if target.log else values
+    mean, sd = _moments(x, weights if not target.log else weights * (values > 0).all(axis=1))
+    scale = lax.stop_gradient(jnp.maximum(sd[0], 1e-9 * max(abs(target.mean), 1.0)))
+    return (mean - target.mean) / scale, ((target.error or 0.0) / scale)[None, None] ** 2
 
 
 @mismatch.register

@@ -74,7 +74,6 @@ class PosteriorDraws(AbstractSampler):
         rng, rounds = generator(key_pick), -(-n // len(inside))
         picked = np.concatenate([rng.permutation(inside) for _ in range(rounds)])[:n]
         drawn = _completed(problem, pool.names, pool.values[picked], key_prior)
-        evaluate.evaluations += len(drawn)  # by the base
         return drawn, {
             **pool.about,
             "of_fit": list(pool.names),

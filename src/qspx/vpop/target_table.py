@@ -166,6 +166,8 @@ def _moments(rows: list[_Row]) -> MeanSd | Mean:
         mean, second = first.values[:2]
         sd = by["STD"].values[0] if "STD" in by else second if first.kind == "MEAN_STD" else None
         if sd is not None:
+            if "STD" in by and n is None and second > 0:
+                n = (sd / second) ** 2  # people of whom SD and standard error of the mean speak
             return MeanSd(first.output, mean, sd, n, unit=unit)
         return Mean(first.output, mean, None if np.isnan(second) else second, unit=unit)
 
@@ -186,6 +188,8 @@ def _target(kind: str, rows: list[_Row], moments: dict[str, MeanSd | Mean]) -> A
             errors = None if np.isnan(columns[2]).all() else columns[2]
             return Survival(first.output, columns[0], columns[1], n if errors is None else None, errors, unit=unit)
         pair = (first.output, str(first.other))
+        if pair[0] == pair[1]:
+            raise PopulationError(f"column Data2: `{pair[0]}` cannot be correlated with itself.")
         known = [moments.get(p) for p in pair]
         if len(rows) > 1 or not all(isinstance(m, MeanSd) for m in known):
             raise PopulationError(f"a correlation needs one CORR row, and mean and SD of both {pair} in the table.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,18 +73,22 @@ class AbstractWeighting(abc.ABC):
         """Weights of the usable patients, shape (usable,), >= 0 and not all zero, in any scale; and what there is to
         say about them."""
 
-    def fit(self, outputs: Outputs, targets: Sequence[AbstractTarget], *, key: KeyLike) -> VirtualPopulation:
+    def fit(
+        self, outputs: Outputs, targets: AbstractTarget | Iterable[AbstractTarget], *, key: KeyLike
+    ) -> VirtualPopulation:
         """A virtual population.
 
         Raises:
             PopulationError: if no patient is usable, or targets and method do not fit each other. A target that
                 cannot be reached raises nothing: see `VirtualPopulation.target_table` and `.unreached`.
         """
-        started, cloud = time.perf_counter(), cloud_of(outputs, targets)
+        started = time.perf_counter()
+        targets = (targets,) if isinstance(targets, AbstractTarget) else tuple(targets)  # an iterator is empty after
+        cloud = cloud_of(outputs, targets)
         found, details = pair(self.weigh(cloud, key), f"{type(self).__name__}.weigh", "weights")
         weights = cloud.spread(self._checked(found, len(cloud)))
         about = {"method": type(self).__name__, "seconds": time.perf_counter() - started, **details}
-        return VirtualPopulation(outputs, weights, tuple(targets), about)
+        return VirtualPopulation(outputs, weights, targets, about)
 
     def _checked(self, weights: Any, n: int) -> np.ndarray:
         found = number_array(weights, f"{type(self).__name__}.weigh")
