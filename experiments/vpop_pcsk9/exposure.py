@@ -74,7 +74,7 @@ def main():
         mine = table["dose_mg"] == dose
         p = mannwhitneyu(table["auc_ratio"][mine], table["auc_ratio"][~mine]).pvalue
         print(f"{dose} mg against the other doses, AUC over that of the reference subject: p = {p:.2g}")
-    vpop = VirtualPopulation.load(args.out / "vpop", model)
+    vpop = VirtualPopulation.load(args.out / "vpop", model, start=SteadyState(model, 1000.0))
     for day in (7.0, 28.0):
         print(f"chance of the median on day {day:g}:", chance(vpop, measured, day))
 

@@ -109,20 +109,25 @@ def test_derivatives_reach_through_rest_and_treatment(cohort, simulator):
 
 
 def test_it_goes_where_a_cohort_goes(model, vpop, cohort):
-    arm = qspx.Arm("30 mg", qspx.Regimen.single(30.0, "mg", "D"), [1.0], ("M",))
-    run = qspx.simulate_cohort(model, vpop.cohort, qspx.Protocol((arm,)), progress=False)
+    arm = qspx.Arm("30 mg", qspx.Regimen.single(30.0, "mg", "D"), [0.0, 1.0], ("M",))
+    patients = vpop.started()
+    run = qspx.simulate_cohort(patients.model, patients, qspx.Protocol((arm,)), progress=False)
     np.testing.assert_allclose(run.cohort.weights, vpop.weights, rtol=1e-12)
-    assert run.quantiles("M", [0.5])[0, 0, 0] > 0
+    # the outputs that the weights were fitted to are those of the run
+    np.testing.assert_allclose(run.values("M")[0], vpop.outputs.columns(["M at rest", "M, day 1"]), rtol=1e-4)
 
 
 def test_files(vpop, model, tmp_path):
     vpop.save(tmp_path / "vpop")
-    again = VirtualPopulation.load(tmp_path / "vpop", model, vpop.targets)
+    again = VirtualPopulation.load(tmp_path / "vpop", model, vpop.targets, SteadyState(model, 100.0))
     np.testing.assert_array_equal(again.weights, vpop.weights)
     np.testing.assert_array_equal(again.outputs.values, vpop.outputs.values)
     np.testing.assert_array_equal(again.cohort.theta, vpop.cohort.theta)
     assert again.details["method"] == "MaximumEntropy" and str(again) == str(vpop)
     assert again.ledger.counts == vpop.ledger.counts
+    np.testing.assert_allclose(again.started().theta, vpop.started().theta, rtol=1e-12)
+    with pytest.raises(PopulationError, match="`start` is None, but the patients of vpop started at SteadyState"):
+        VirtualPopulation.load(tmp_path / "vpop", model)
     with pytest.raises(PopulationError, match="another version"):
         VirtualPopulation.load(tmp_path / "vpop", Other())
 

@@ -56,7 +56,7 @@ def test_outputs_in_units_of_choice(rest, tmp_path):
     vpop = MaximumEntropy().fit(found, problem.targets, key=0)
     assert vpop.target_table()["unit"].tolist() == ["mg/dL", "mg/dL"] and not vpop.unreached
     vpop.save(tmp_path / "vpop")
-    assert VirtualPopulation.load(tmp_path / "vpop", Plasma()).outputs.units == {"M": "mg/dL"}
+    assert VirtualPopulation.load(tmp_path / "vpop", Plasma(), start=rest.begin).outputs.units == {"M": "mg/dL"}
     with pytest.raises(PopulationError, match=r"MeanSd of `M` is in mg/L, but the output is in mg/dL.*InUnits"):
         MaximumEntropy().fit(found, [MeanSd("M", 9.0, 2.0, unit="mg/L")], key=0)
     molar = InUnits(rest, {"M": "mmol/L"}, {"M": 386.65})

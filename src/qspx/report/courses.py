@@ -34,7 +34,7 @@ class Course:
         outputs: names of the population's outputs, by time: `Treated.course(arm, observable)` gives them.
         times: of the outputs, increasing.
         people: times and values of what was measured, or None.
-        unit: of the quantity; `time_unit`: of the times.
+        unit: of the quantity; `time_unit`: of the times (None: that of the model).
         log: draw the quantity on a logarithmic axis.
     """
 
@@ -44,7 +44,7 @@ class Course:
     times: Sequence[float]
     people: tuple[Any, Any] | None = None
     unit: str = ""
-    time_unit: str = "days"
+    time_unit: str | None = None
     log: bool = False
 
     def __post_init__(self):
@@ -120,7 +120,8 @@ def _figure(populations: Mapping[str, VirtualPopulation], quantity: str, courses
             ax.set_axis_off()
         for j, ax in enumerate(axes[-1] if rows == 1 else [*axes[-1]]):
             below = ax if (rows - 1) * across + j < len(courses) else axes[-2, j]
-            below.set_xlabel(f"time ({courses[0].time_unit})")
+            own = next(iter(populations.values())).cohort.model.time_unit
+            below.set_xlabel(f"time ({courses[0].time_unit or own})")
             below.tick_params(labelbottom=True)
         figure.supylabel(with_unit(quantity, courses[0].unit), fontsize=7.5)
         if len(populations) > 1:

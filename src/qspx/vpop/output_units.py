@@ -58,6 +58,10 @@ class InUnits(AbstractSimulator):
         return self.simulator.names
 
     @property
+    def begin(self):
+        return self.simulator.begin
+
+    @property
     def events(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.simulator.events
 

@@ -12,6 +12,7 @@ from qspx._errors import QspxError, closest
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
 from qspx.cohort_result import CohortResult
+from qspx.start_states import AbstractStart
 
 
 class PopulationError(QspxError):
@@ -32,6 +33,7 @@ class Outputs:
         events: outputs that are the time of an event, which may be inf: the event never comes, and the patient counts
             as free of it. Any other output that is not finite makes the patient NONFINITE.
         units: unit by output, as far as they are known.
+        start: where the patients' runs start, if not at the initial values of the model.
     """
 
     cohort: Cohort
@@ -42,6 +44,7 @@ class Outputs:
     missing: Ledger = Ledger({})
     events: tuple[str, ...] = ()
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    start: AbstractStart | None = None
 
     def __post_init__(self):
         values = np.asarray(self.values, dtype=float)

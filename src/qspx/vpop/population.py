@@ -14,6 +14,7 @@ import numpy as np
 from qspx._random import KeyLike
 from qspx._status import Ledger, Status
 from qspx.cohort import Cohort
+from qspx.start_states import AbstractStart
 from qspx.store import to_json, write_atomic
 from qspx.vpop import diagnostics
 from qspx.vpop.comparisons import Count
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VirtualPopulation:
-    """Patients with weights. `cohort` goes into `simulate_cohort` and `compare_doses` as it is.
+    """Patients with weights. `started()` goes into `simulate_cohort` and `compare_doses`, with its own `model`.
 
     Args:
         outputs: the patients and their numbers.
@@ -61,6 +62,13 @@ class VirtualPopulation:
     def cohort(self) -> Cohort:
         """The patients with their weights."""
         return dataclasses.replace(self.outputs.cohort, weights=self.weights)
+
+    def started(self) -> Cohort:
+        """The patients with their weights, each at the state in which its outputs were looked at first: the steady
+        state, the diagnosis. Simulate them with the `model` of the cohort, which begins there; where the outputs began
+        at the model's initial values this is `cohort`. A patient that cannot be brought there has its status."""
+        start = self.outputs.start
+        return self.cohort if start is None else start.cohort(self.cohort)
 
     @property
     def ledger(self) -> Ledger:
@@ -175,6 +183,7 @@ class VirtualPopulation:
         about = {
             "model": self.cohort.model.name,
             "model_hash": self.cohort.model.hash,
+            "start": _named(self.outputs.start),
             "origin": self.cohort.origin,
             "seed": self.cohort.seed,
             "ledger": {s.name.lower(): n for s, n in ledger.counts.items()},
@@ -188,8 +197,14 @@ class VirtualPopulation:
         write_atomic(place / "population.json", to_json(about))
 
     @classmethod
-    def load(cls, path: str | Path, model: Any, targets: Sequence[AbstractTarget] = ()) -> VirtualPopulation:
-        """Read what `save` wrote. Raises `PopulationError` if there is none, or it was made with another model."""
+    def load(
+        cls, path: str | Path, model: Any, targets: Sequence[AbstractTarget] = (), start: AbstractStart | None = None
+    ) -> VirtualPopulation:
+        """Read what `save` wrote; `start` is that of the simulator, if it had one.
+
+        Raises:
+            PopulationError: if there is none, or it was made with another model or from another kind of start.
+        """
         import pandas as pd
 
         place = Path(path)
@@ -201,6 +216,11 @@ class VirtualPopulation:
         about = json.loads((place / "population.json").read_text())
         if about["model_hash"] != model.hash:
             raise PopulationError(f"{place.name} was made with {about['model']} in another version than the one given.")
+        if (before := about.get("start")) != _named(start):
+            raise PopulationError(
+                f"Argument `start` is {_named(start)}, but the patients of {place.name} started at {before}; give what "
+                "the simulator had."
+            )
         frame = pd.read_parquet(place / "patients.parquet")
         names = [c.removeprefix("output:") for c in frame if c.startswith("output:")]
         status = np.array([Status[s.upper()] for s in frame["status"]])
@@ -219,6 +239,7 @@ class VirtualPopulation:
             about["found"],
             events=tuple(about.get("events", ())),
             units=about.get("units", {}),
+            start=start,
         )
         return cls(outputs, frame["weight"].to_numpy(float), tuple(targets), about["details"])
 
@@ -227,3 +248,7 @@ class VirtualPopulation:
         lost = f"; of {self.ledger}" if self.ledger.total > self.ledger.ok else ""
         name = self.cohort.model.name
         return f"{len(self)} virtual patients of {name}, effective {self.effective_size:.0f}{missed}{lost}"
+
+
+def _named(start: AbstractStart | None) -> str | None:
+    return None if start is None else type(start).__name__

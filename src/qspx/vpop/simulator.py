@@ -40,6 +40,11 @@ class AbstractSimulator(abc.ABC):
         """Outputs (subjects, outputs) and status (subjects,) for `theta` (subjects, parameters). A function of jax,
         differentiable by theta; outputs of a subject that failed are NaN."""
 
+    @property
+    def begin(self) -> AbstractStart | None:
+        """Where runs start, if not at the initial values of the model."""
+        return None
+
     @functools.cached_property
     def compiled(self) -> Any:
         """`traced`, compiled once per number of subjects."""
@@ -52,9 +57,8 @@ class AbstractSimulator(abc.ABC):
         values = np.full((len(cohort), len(self.names)), np.nan)
         if todo.any():
             values[todo], status[todo] = in_blocks(self.compiled, cohort.theta[todo])
-        return Outputs(
-            dataclasses.replace(cohort, status=status), self.names, values, events=self.events, units=self.units
-        )
+        seen = dataclasses.replace(cohort, status=status)
+        return Outputs(seen, self.names, values, events=self.events, units=self.units, start=self.begin)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +84,10 @@ class AtStart(AbstractSimulator):
     @property
     def model(self) -> AbstractModel:  # type: ignore[override]
         return self.start.model
+
+    @property
+    def begin(self) -> AbstractStart:
+        return self.start
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -132,6 +140,10 @@ class Treated(AbstractSimulator):
     @property
     def model(self) -> AbstractModel:  # type: ignore[override]
         return self.start.model
+
+    @property
+    def begin(self) -> AbstractStart:
+        return self.start
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
