@@ -74,7 +74,7 @@ def test_measurement_table(tmp_path, row, match):
         ("A", "noiseParameter1_obs_a", "measurements.tsv, line 2, `noiseParameters`.*1 placeholders.*but 0 are given"),
         ("observableParameter1_obs_a * A", "1", "line 2, `observableParameters`.*1 placeholders"),
         ("A", "-0.5", "observables.tsv, line 2, `noiseFormula`: the standard deviation must be > 0, but is -0.5"),
-        ("A", "2 * b0", "observables.tsv, line 2, `noiseFormula`: the standard deviation must be > 0, but is 0"),
+        ("A", "2 - 2", "observables.tsv, line 2, `noiseFormula`: the standard deviation must be > 0, but is 0"),
     ],
 )
 def test_observable_table(tmp_path, formula, noise, match):
