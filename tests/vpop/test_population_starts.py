@@ -125,6 +125,12 @@ def test_who_never_gets_there_is_in_the_ledger_of_a_population(grown):
     assert not vpop.unreached
 
 
+def test_looks_that_cannot_be_taken(grown):
+    regimens = {"drug": DOSE}
+    with pytest.raises(PopulationError, match="output `before` needs a time >= 0"):
+        Treated(grown, regimens, {"before": ("drug", "x", -1.0)})
+
+
 def test_models_with_events_are_refused():
     class Switched(Tumour):
         def events(self, t, y, p):

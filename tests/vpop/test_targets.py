@@ -319,6 +319,9 @@ def test_a_standard_error_beside_mean_and_sd_counts_people():
     own = pd.concat([frame, pd.DataFrame([("A", "x", 0, "CORR", 0.4, None, "x")], columns=frame.columns)])
     with pytest.raises(PopulationError, match="cannot be correlated with itself"):
         targets_from_table(own, lambda group, time, data: data)
+    alone = frame[:1].assign(Value2=np.nan, N=40)
+    with pytest.raises(PopulationError, match="column N: 40 people say how sure a mean is only with their SD"):
+        targets_from_table(alone, lambda group, time, data: data)
 
 
 def test_targets_may_be_one_or_an_iterator(outputs_of):

@@ -64,6 +64,13 @@ class PosteriorDraws(AbstractSampler):
     source: Draws | Posterior | Laplace | Joint
     run: int | None = None
 
+    def __post_init__(self):
+        if not isinstance(self.source, Draws | Posterior | Laplace | Joint):
+            raise PopulationError(
+                f"Argument `source` must hold draws or a distribution, but is a {type(self.source).__name__}; of a fit "
+                "give `fit.laplace()`, `fit.distribution()`, or what `sample_posterior` or a bootstrap returned."
+            )
+
     def find(self, problem, n, key, evaluate):
         """Raises `PopulationError` where names do not fit, or most draws lie outside the prior, and `QspxError` where
         units do not."""

@@ -40,11 +40,12 @@ class PopulationProblem:
     simulator: AbstractSimulator
     prior: Joint
     plausibility: Plausibility
-    targets: Sequence[AbstractTarget] = ()
+    targets: Sequence[AbstractTarget] = ()  # one alone will do
 
     def __post_init__(self):
-        object.__setattr__(self, "targets", tuple(self.targets))
-        asked = {n for t in self.targets for n in t.names} - set(self.simulator.model.parameters)  # or covariates
+        targets = (self.targets,) if isinstance(self.targets, AbstractTarget) else tuple(self.targets)
+        object.__setattr__(self, "targets", targets)
+        asked = {n for t in targets for n in t.names} - set(self.simulator.model.parameters)  # or covariates
         if missing := sorted({*self.plausibility.names, *asked} - set(self.simulator.names)):
             raise PopulationError(f"the simulator does not compute {missing}; it computes {self.simulator.names}.")
         declared = {k: p.unit for k, p in self.simulator.model.parameters.items()}

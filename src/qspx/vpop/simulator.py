@@ -133,7 +133,13 @@ class Treated(AbstractSimulator):
 
     def __post_init__(self):
         for name, look in self.looks.items():
+            if isinstance(look, str) or len(look) not in (1, 3):
+                raise PopulationError(
+                    f"output `{name}` must be (arm, observable, time), or (observable,) at the start, but is {look!r}."
+                )
             self.model.require_outputs([look[-2] if len(look) == 3 else look[0]])
+            if len(look) == 3 and not 0 <= look[2] < np.inf:
+                raise PopulationError(f"output `{name}` needs a time >= 0 (0 is the start), but has {look[2]}.")
             if len(look) == 3 and look[0] not in self.regimens:
                 raise PopulationError(f"output `{name}` is of arm `{look[0]}`, which is not among {[*self.regimens]}.")
 

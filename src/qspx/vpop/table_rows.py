@@ -39,7 +39,7 @@ def is_empty(value: Any) -> bool:
     """Whether a cell holds nothing."""
     return (
         value is None
-        or (isinstance(value, float) and np.isnan(value))
+        or (isinstance(value, float) and bool(np.isnan(value)))
         or (isinstance(value, str) and not value.strip())
     )
 

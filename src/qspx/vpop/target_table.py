@@ -169,6 +169,11 @@ def _moments(rows: list[_Row]) -> MeanSd | Mean:
             if "STD" in by and n is None and second > 0:
                 n = (sd / second) ** 2  # people of whom SD and standard error of the mean speak
             return MeanSd(first.output, mean, sd, n, unit=unit)
+        if n is not None and np.isnan(second):
+            raise PopulationError(
+                f"column N: {n:g} people say how sure a mean is only with their SD; give a STD row (or MEAN_STD), the "
+                "standard error in Value2, or no N for a mean that is exact."
+            )
         return Mean(first.output, mean, None if np.isnan(second) else second, unit=unit)
 
 
