@@ -128,9 +128,10 @@ def test_groups_are_checked_apart(fit, tmp_path):
 
 
 def test_results_are_files(fit, tmp_path):
+    before = plt.get_fignums()
     check = write_results(fit, tmp_path / "all", replicates=50, stratify="X")
     assert check.groups == ("0", "1")
     names = {p.name for p in (tmp_path / "all").iterdir()}
     figures = {"goodness_Y.svg", "individuals_Y.svg", "predictive_check_Y_0.svg", "predictive_check_Y_1.svg"}
     assert names == figures | {"fit.txt", "fit.json", "estimates.csv", "individuals.csv", "residuals.csv"}
-    assert len(pd.read_csv(tmp_path / "all" / "residuals.csv")) == 320 and not plt.get_fignums()
+    assert len(pd.read_csv(tmp_path / "all" / "residuals.csv")) == 320 and plt.get_fignums() == before

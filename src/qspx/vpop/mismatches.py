@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from qspx.vpop.outputs import PopulationError
+from qspx.vpop.survival import Survival
 from qspx.vpop.targets import AbstractTarget, Bins, Correlation, Mean, MeanSd
 
 
@@ -29,8 +30,8 @@ def mismatch(target: AbstractTarget, values: Any, weights: Any) -> tuple[Any, An
     differentiable form."""
     raise PopulationError(
         f"a {type(target).__name__} of {target.names} has no differentiable form, which gradients need. Fit to targets "
-        "that have one (LogNormalLaw, Rows, Mean, MeanSd, Bins, Quantiles, Correlation) and give this one to the "
-        "weighting; or register a form for it with `qspx.vpop.mismatch.register`."
+        "that have one (LogNormalLaw, Rows, Mean, MeanSd, Bins, Quantiles, Survival, Correlation) and give this one to "
+        "the weighting; or register a form for it with `qspx.vpop.mismatch.register`."
     )
 
 
@@ -64,20 +65,33 @@ def _(target: Correlation, values, weights):
 
 @mismatch.register
 def _(target: Bins, values, weights):
-    """Quantiles of the patients at the shares below the edges, against the edges; times the density of people there,
-    which makes shares of them. The density is that of a normal law through the edges."""
-    edges, shares = np.asarray(target.edges, float)[1:-1], np.cumsum(target.shares)[:-1]
+    shares = np.cumsum(target.shares)[:-1]
+    size = np.inf if target.n is None else float(target.n)
+    covariance = (np.minimum(shares[:, None], shares) - shares[:, None] * shares) / size
+    return _at_quantiles(np.asarray(target.edges, float)[1:-1], shares, covariance, values[:, 0], weights)
+
+
+@mismatch.register
+def _(target: Survival, values, weights):
+    """Who survives beyond the last time counts as an event at twice that time: no quantile looks further."""
+    times = np.asarray(target.times, float)
+    seen = jnp.minimum(values[:, 0], times[-1] + abs(times[-1]))
+    return _at_quantiles(times, 1.0 - np.asarray(target.surviving, float), target.covariance, seen, weights)
+
+
+def _at_quantiles(edges: Any, shares: Any, covariance: Any, x: Any, weights: Any) -> tuple[Any, Any]:
+    """Quantiles of the patients at the `shares` below the `edges`, against the edges; times the density of people
+    there, which makes shares of them. The density is that of a normal law through the edges. `covariance`: of the
+    shares."""
     # nobody lies between edges that have the same share below them, nor beyond those that have none
-    levels, place = np.unique(np.round(shares, 12), return_inverse=True)
+    levels, first, place = np.unique(np.round(shares, 12), return_index=True, return_inverse=True)
     edges = np.bincount(place, edges) / np.bincount(place)
     within = (levels > 0) & (levels < 1)
-    edges, levels = edges[within], levels[within]
+    edges, levels, first = edges[within], levels[within], first[within]
     scores = ndtri(levels)
     scale = np.polyfit(scores, edges, 1)[0] if len(edges) > 1 else np.abs(edges) + (edges == 0)
     density = norm.pdf(scores) / scale
-    size = np.inf if target.n is None else float(target.n)
-    covariance = (np.minimum(levels[:, None], levels) - levels[:, None] * levels) / size
-    return jnp.asarray(density) * (weighted_quantiles(values[:, 0], weights, levels) - edges), covariance
+    return jnp.asarray(density) * (weighted_quantiles(x, weights, levels) - edges), covariance[np.ix_(first, first)]
 
 
 def weighted_quantiles(x: Any, weights: Any, levels: Any) -> Any:
