@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from qspx.vpop.outputs import PopulationError
-from qspx.vpop.targets import AbstractTarget, Features, Numbers, check_people, finite_numbers
+from qspx.vpop.targets import Features, Numbers, OneOutput, check_people, finite_numbers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Survival(AbstractTarget):
+class Survival(OneOutput):
     """Share of people without the event up to and at each time (a Kaplan-Meier curve, say).
 
     The covariance is Greenwood's, S(s) S(t) G(min(s, t)), with G from whichever of these is given; nothing: exact.
@@ -87,14 +87,6 @@ class Survival(AbstractTarget):
         place = np.searchsorted(at, looks, side="right")
         s, g = (np.concatenate([[first], x])[place] for first, x in ((1.0, s), (0.0, g)))
         return cls(name, looks, s, errors=s * np.sqrt(g))
-
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.name,)
-
-    @property
-    def units(self):
-        return {} if self.unit is None else {self.name: self.unit}
 
     @property
     def covariance(self) -> np.ndarray:

@@ -62,6 +62,21 @@ class AbstractTarget(abc.ABC):
         return (FeaturesComparison(", ".join(f.labels), f.matrix, f.target, f.covariance),)
 
 
+class OneOutput(AbstractTarget):
+    """A target that speaks of one output, `name`, in `unit` where that is said: fields of a subclass."""
+
+    name: str
+    unit: str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.name,)
+
+    @property
+    def units(self):
+        return {} if self.unit is None else {self.name: self.unit}
+
+
 def stacked(targets: Sequence[AbstractTarget], outputs: Outputs) -> Features:
     """The features of all targets side by side, for the usable patients; targets count as independent."""
     if not targets:
@@ -124,10 +139,6 @@ def finite_numbers(values: Numbers, argument: str, of: str) -> np.ndarray:
     return found
 
 
-def _said(name: str, unit: str | None) -> dict[str, str]:
-    return {} if unit is None else {name: unit}
-
-
 def logarithm(x: np.ndarray, of: str) -> np.ndarray:
     """Of outputs of patients. Raises `PopulationError` where one is not positive."""
     if (wrong := int((x <= 0).sum())) > 0:
@@ -144,7 +155,7 @@ def _shares_covariance(shares: np.ndarray, n: float | None) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MeanSd(AbstractTarget):
+class MeanSd(OneOutput):
     """Mean and standard deviation of one output; both are matched. `log`: of its logarithm. `unit`, of the output, is
     checked against the simulator's where it is given.
 
@@ -161,14 +172,6 @@ class MeanSd(AbstractTarget):
         check_finite(self.mean, "mean", f"`{self.name}`")
         check_finite(self.sd, "sd", f"`{self.name}`", positive=True)
         check_people(self.n, f"`{self.name}`")
-
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.name,)
-
-    @property
-    def units(self):
-        return _said(self.name, self.unit)
 
     def _x(self, values: np.ndarray) -> np.ndarray:
         return logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
@@ -190,7 +193,7 @@ class MeanSd(AbstractTarget):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mean(AbstractTarget):
+class Mean(OneOutput):
     """Mean of one output where no standard deviation is known. `error`: its standard error, if that is. `log`: of its
     logarithm. The feature is in units of the standard deviation of the patients."""
 
@@ -205,14 +208,6 @@ class Mean(AbstractTarget):
         if self.error is not None:
             check_finite(self.error, "error", f"`{self.name}`", positive=True)
 
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.name,)
-
-    @property
-    def units(self):
-        return _said(self.name, self.unit)
-
     def features(self, values):
         x = logarithm(values[:, 0], f"`{self.name}`") if self.log else values[:, 0]
         scale = float(x.std()) or max(abs(self.mean), 1.0)
@@ -221,7 +216,7 @@ class Mean(AbstractTarget):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Bins(AbstractTarget):
+class Bins(OneOutput):
     """Shares of people in the bins of one output: `edges` (bins + 1,), increasing, the outer ones may be infinite; a
     bin holds its lower edge. `shares` (bins,) sum to one."""
 
@@ -245,14 +240,6 @@ class Bins(AbstractTarget):
             )
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "shares", shares / shares.sum())
-
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.name,)
-
-    @property
-    def units(self):
-        return _said(self.name, self.unit)
 
     def comparisons(self, values):
         member = in_bins(values[:, 0], np.asarray(self.edges))
